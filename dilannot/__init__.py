@@ -1,0 +1,3 @@
+"""dilannot annotates genomes: DNA in, regulatory tracks out."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Stream a genome through a trained run and write its tracks."""

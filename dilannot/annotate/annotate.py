@@ -1,0 +1,212 @@
+"""Annotate a genome with a run: one bigWig of probabilities and one BED of calls per marker."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import dilannot
+from dilannot.annotate.calls import threshold_levels
+from dilannot.annotate.compress import LEVELS, run_lengths
+from dilannot.annotate.plan import Plan, make_plan
+from dilannot.annotate.store import Stage
+from dilannot.annotate.stream import stream
+from dilannot.annotate.write import Track, Written, write_tracks
+from dilannot.errors import DilannotError
+from dilannot.models import context_of
+from dilannot.outputs import check_space, locked, make_folder, publish, working_folder, write_json
+from dilannot.predict import choose_device, predicting
+from dilannot.progress import Progress, Silent
+from dilannot.run import Run, Weights, Which, load_network, read_run
+from dilannot.tracks import FORMAT, FORMAT_VERSION, KINDS, MANIFEST, SUFFIXES, files_of, read_manifest
+
+TILE = 25_000  # nt; the length of a training window
+_STAGE = "runs"
+_TRACK_BYTES_PER_RUN = 8  # bigWig with its zoom levels, and BED
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """What was written where; `nucleotides` were predicted, N left out."""
+
+    folder: Path
+    nucleotides: int
+    tracks: list[dict[str, Any]]
+
+
+def annotate(
+    run: Path,
+    genome: Path | None = None,
+    *,
+    output: Path,
+    regions: Sequence[str] = (),
+    weights: Which = "best",
+    threshold: float | None = None,
+    tile: int = TILE,
+    batch_size: int | None = None,
+    device: str = "auto",
+    processes: int | None = None,
+    force: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Annotation | Plan:
+    """Stream regions of a genome through a run and write its tracks.
+
+    Every position gets the probability that one pass over its whole contig would give it. Unknown bases (N) get none.
+
+    Parameters
+    ----------
+    run
+        Run folder.
+    genome
+        FASTA; by default the one the run was trained on.
+    output
+        Folder for `MARKER.bw`, `MARKER.bed` and `tracks.json`.
+    regions
+        `chr1`, `chr1:1,000-2,000`, ... (1-based, inclusive); everything by default.
+    weights
+        Those of the best or the last epoch.
+    threshold
+        Probability from which positions are called, for all markers; by default each marker's own, the one with the
+        best F1 on the validation split.
+    tile
+        Kept nt of a tile.
+    batch_size
+        Tiles predicted together; 1 on a CPU, 8 on a GPU by default.
+    device
+        auto, cpu, cuda or cuda:N.
+    processes
+        Writers at work at the same time; one per core by default.
+    force
+        Overwrite tracks that lie there.
+    dry_run
+        Only plan.
+
+    Raises
+    ------
+    DilannotError
+        Bad input, an output that is taken, or a disk that cannot hold it.
+    """
+    progress = progress or Silent()
+    record, where = read_run(run), choose_device(device)
+    if threshold is not None and not 0 < threshold <= 1:
+        raise DilannotError(f"a threshold of {threshold}", where="--threshold", remedy="give a probability above 0")
+    plan = make_plan(record, genome, regions, progress)
+    stale = _check_output(output, plan, force)
+    if dry_run:
+        return plan
+    make_folder(output)
+    check_space(output, plan.disk, f"annotating {plan.nucleotides:,} nt for {len(plan.names)} markers")
+    loaded = load_network(record, weights)
+    with locked(output), working_folder(output) as work:
+        with open(work / _STAGE, "wb") as handle:
+            staged = Stage(handle, len(plan.names))
+            nucleotides = _walk(
+                loaded, plan, staged, tile, batch_size or (1 if where.type == "cpu" else 8), where, progress
+            )
+        if not nucleotides:
+            raise DilannotError("nothing but N in the regions asked for", where=plan.genome.path)
+        check_space(output, staged.runs * _TRACK_BYTES_PER_RUN, "writing the tracks")
+        levels = threshold_levels(np.full(len(plan.names), threshold) if threshold else loaded.thresholds).tolist()
+        tracks = [Track(i, name, level) for i, (name, level) in enumerate(zip(plan.names, levels, strict=True))]
+        written = _write(work, tracks, staged, plan.genome.lengths, processes or _cores(), progress)
+        rows = [_row(record, track, written[track.marker]) for track in tracks]
+        # Without a manifest the folder counts as unfinished, whatever happens between here and the last line.
+        (output / MANIFEST).unlink(missing_ok=True)
+        publish(work, output, [row[kind] for row in rows for kind in KINDS])
+        for path in stale:
+            path.unlink(missing_ok=True)
+        write_json(output / MANIFEST, _manifest(record, loaded, plan, nucleotides, rows))
+    return Annotation(output, nucleotides, rows)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _check_output(output: Path, plan: Plan, force: bool) -> list[Path]:
+    """Refuse a folder in which anything would be overwritten; with `force`, the tracks there that go."""
+    if not os.path.lexists(output):
+        return []
+    if not output.is_dir():
+        raise DilannotError("exists and is not a directory", where=output, remedy="give another output folder")
+    wanted = {name + suffix for name in plan.names for suffix in SUFFIXES}
+    for name in sorted(wanted | {MANIFEST}):
+        if (output / name).is_dir():
+            raise DilannotError("is a directory, not a file", where=output / name, remedy="give another output folder")
+        if os.path.lexists(output / name) and not force:
+            raise DilannotError("exists already", where=output / name, remedy="use --force to overwrite, or another -o")
+    if not (output / MANIFEST).exists():
+        return []
+    return [output / name for name in sorted(set(files_of(read_manifest(output))) - wanted)]
+
+
+def _walk(
+    loaded: Weights, plan: Plan, stage: Stage, tile: int, batch_size: int, device: torch.device, progress: Progress
+) -> int:
+    """Predict and stage everything; how many positions got a value."""
+    network = loaded.network.to(device)
+    context = context_of(network)
+    if tile < context.stride or tile % context.stride:
+        raise DilannotError(f"a tile of {tile} nt", where="--tile", remedy=f"give a multiple of {context.stride}")
+    nucleotides, began = 0, time.monotonic()
+    with predicting(network), progress.task("annotating", plan.nucleotides, "nt") as task:
+        for stretch in stream(
+            network, plan.genome, plan.regions, context=context, tile=tile, batch_size=batch_size, device=device
+        ):
+            if stretch.levels is not None:
+                stage.append(stretch.contig, run_lengths(stretch.levels, stretch.known, stretch.start))
+                nucleotides += int(stretch.known.sum())
+            task.advance(len(stretch), f"{nucleotides / (time.monotonic() - began):,.0f} nt/s")
+    stage.flush()
+    return nucleotides
+
+
+def _write(
+    work: Path, tracks: list[Track], staged: Stage, lengths: dict[str, int], processes: int, progress: Progress
+) -> dict[int, Written]:
+    written = {}
+    with progress.task("writing tracks", len(tracks), "tracks") as task:
+        for result in write_tracks(work, work / _STAGE, tracks, staged.pieces, lengths, processes):
+            written[result.marker] = result
+            task.advance(1)
+    return written
+
+
+def _row(run: Run, track: Track, written: Written) -> dict[str, Any]:
+    marker = run.markers[track.marker]
+    return {
+        "marker": marker.name,
+        "class": marker.marker_class,
+        "bigwig": f"{track.name}.bw",
+        "bed": f"{track.name}.bed",
+        "threshold": track.threshold / LEVELS,
+        "bases": written.bases,
+        "calls": written.calls,
+        "called_bases": written.called_bases,
+    }
+
+
+def _manifest(run: Run, loaded: Weights, plan: Plan, nucleotides: int, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    contigs = {interval.contig: plan.genome.contigs[interval.contig] for interval in plan.regions}
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "dilannot": dilannot.__version__,
+        "model": run.model,
+        "weights_sha256": loaded.sha256,
+        "epoch": loaded.epoch,
+        "genome": plan.genome.path.name,
+        "contigs": {name: contig.md5 for name, contig in contigs.items()},
+        "regions": [str(interval) for interval in plan.regions],
+        "nucleotides": nucleotides,
+        "step": 1 / LEVELS,
+        "tracks": rows,
+    }

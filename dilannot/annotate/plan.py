@@ -1,0 +1,98 @@
+"""Decide everything about an annotation before work begins: regions, genome, names, memory and disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dilannot.annotate.names import safe_names
+from dilannot.annotate.store import RUN_BYTES
+from dilannot.errors import DilannotError
+from dilannot.formats.fasta import Genome
+from dilannot.genome.intervals import Interval, merge, parse_region
+from dilannot.progress import Progress
+from dilannot.run import Run
+
+# A marker and 1,000 nt: trained networks gave fewer runs (docs/reference/performance.md). Bytes of a run on disk.
+_RUNS_PER_KB = 30
+_TRACK_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an annotation is going to do."""
+
+    genome: Genome
+    regions: list[Interval]
+    names: list[str]
+
+    @property
+    def nucleotides(self) -> int:
+        """Positions to predict, N included."""
+        return sum(map(len, self.regions))
+
+    @property
+    def disk(self) -> int:
+        """Bytes needed while it runs; a cautious estimate."""
+        return int(self.nucleotides / 1000 * len(self.names) * _RUNS_PER_KB * (RUN_BYTES + _TRACK_BYTES))
+
+
+def make_plan(run: Run, genome: Path | None, regions: Sequence[str], progress: Progress) -> Plan:
+    """Open the genome, check it against the run's, resolve regions.
+
+    Raises
+    ------
+    DilannotError
+        No genome where the run says it is, a recorded genome that changed, or a region that is not in it.
+    """
+    opened = Genome(_find_genome(run, genome), progress)
+    _compare_genome(run, opened, recorded=genome is None, progress=progress)
+    return Plan(opened, resolve(regions, opened.lengths, progress), safe_names([marker.name for marker in run.markers]))
+
+
+def _find_genome(run: Run, genome: Path | None) -> Path:
+    if genome is not None:
+        return genome
+    path = run.path_of(run.genome)
+    if not path.exists():
+        raise DilannotError(
+            f"the genome this run was trained on is not at {path} any more",
+            where=run.folder,
+            remedy=f"name it: dilannot annotate {run.folder} GENOME",
+        )
+    return path
+
+
+def _compare_genome(run: Run, genome: Genome, *, recorded: bool, progress: Progress) -> None:
+    trained = {contig["name"]: contig["md5"] for contig in run.contigs}
+    changed = [name for name, contig in genome.contigs.items() if trained.get(name, contig.md5) != contig.md5]
+    if changed and recorded:
+        raise DilannotError(
+            f"{changed[0]} is not what the run was trained on "
+            f"(MD5 {genome.contigs[changed[0]].md5} against {trained[changed[0]]})",
+            where=genome.path,
+            remedy="restore the FASTA, or name it as GENOME if the change is meant",
+        )
+    if changed or not trained.keys() & genome.contigs.keys():
+        progress.warn(f"{genome.path} is not the genome this run was trained on; annotating it anyway")
+
+
+def resolve(regions: Sequence[str], lengths: dict[str, int], progress: Progress) -> list[Interval]:
+    """Regions as typed to disjoint intervals in genome order; everything when there are none."""
+    if not regions:
+        return [Interval(name, 0, length) for name, length in lengths.items()]
+    typed = []
+    for text in regions:
+        interval, warning = parse_region(text, lengths)
+        typed.append(interval)
+        if warning:
+            progress.warn(warning)
+    result = []
+    for name in lengths:
+        here = [interval for interval in typed if interval.contig == name]
+        bounds = np.array([(interval.start, interval.end) for interval in here], np.int64).reshape(-1, 2)
+        result += [Interval(name, *pair) for pair in zip(*(part.tolist() for part in merge(*bounds.T)), strict=True)]
+    return result

@@ -1,0 +1,100 @@
+"""Walk regions of a genome through a network: tiles in, levels out, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dilannot.annotate.compress import LEVELS
+from dilannot.formats.fasta import Genome
+from dilannot.genome.intervals import Interval
+from dilannot.genome.sequence import Codes, N
+from dilannot.genome.tiles import Context, Tile, cover
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Predictions of one tile.
+
+    `levels` is (T, L) uint8; `known` is (L,) False where the base is unknown. A stretch of nothing but N has no
+    levels.
+    """
+
+    contig: str
+    start: int
+    known: NDArray[np.bool_]
+    levels: NDArray[np.uint8] | None
+
+    def __len__(self) -> int:
+        return len(self.known)
+
+
+def quantise(logits: Tensor) -> Tensor:
+    """Levels nearest to the probabilities, uint8, on the logits' device; overwrites `logits`."""
+    return logits.sigmoid_().mul_(LEVELS).round_().to(torch.uint8)
+
+
+def stream(
+    network: torch.nn.Module,
+    genome: Genome,
+    regions: Iterable[Interval],
+    *,
+    context: Context,
+    tile: int,
+    batch_size: int,
+    device: torch.device,
+) -> Iterator[Stretch]:
+    """Predict regions; the result does not depend on how they are cut.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode.
+    regions
+        Disjoint, in genome order.
+    tile
+        Kept nt of a tile, a multiple of the network's stride.
+    batch_size
+        Tiles of one shape that are predicted together.
+
+    Yields
+    ------
+    stretch
+        In genome order, covering the regions exactly once.
+    """
+    batch: list[tuple[Tile, Codes]] = []
+    for region in regions:
+        for piece in cover(region, tile, context, genome.contigs[region.contig].length):
+            codes = genome.fetch(piece.contig, piece.read_start, piece.read_end)
+            known = _kept(piece, codes) != N
+            if batch and (len(batch) == batch_size or _shape(piece) != _shape(batch[0][0]) or not known.any()):
+                yield from _predict(network, batch, device)
+                batch = []
+            if known.any():
+                batch.append((piece, codes))
+            else:
+                yield Stretch(piece.contig, piece.keep_start, known, None)
+    yield from _predict(network, batch, device)
+
+
+def _shape(tile: Tile) -> tuple[int, int, int]:
+    return tile.read_end - tile.read_start, tile.keep_start - tile.read_start, tile.keep_end - tile.read_start
+
+
+def _kept(tile: Tile, codes: Codes) -> Codes:
+    return codes[tile.keep_start - tile.read_start : tile.keep_end - tile.read_start]
+
+
+def _predict(network: torch.nn.Module, batch: list[tuple[Tile, Codes]], device: torch.device) -> Iterator[Stretch]:
+    if not batch:
+        return
+    _, start, end = _shape(batch[0][0])
+    sequence = torch.from_numpy(np.stack([codes for _, codes in batch])).to(device)
+    levels = quantise(network(sequence, keep=(start, end))).cpu().numpy()
+    for (tile, codes), of_tile in zip(batch, levels, strict=True):
+        yield Stretch(tile.contig, tile.keep_start, _kept(tile, codes) != N, of_tile)

@@ -1,0 +1,89 @@
+"""Write the bigWig and the BED of each marker, several at a time, each in a process of its own.
+
+Processes, because pyBigWig holds the interpreter while it works; this file imports no torch, so that they start fast.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+from dilannot.annotate.calls import call
+from dilannot.annotate.compress import LEVELS
+from dilannot.annotate.store import Piece, read_runs
+from dilannot.errors import ENVIRONMENT, DilannotError
+from dilannot.formats.bed import bed_line, write_bed
+from dilannot.formats.bigwig import write_bigwig
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """What to write for one marker: `name` is its file name without extension, `threshold` a level."""
+
+    marker: int
+    name: str
+    threshold: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written for one marker."""
+
+    marker: int
+    bases: int
+    calls: int
+    called_bases: int
+
+
+def write_tracks(
+    folder: Path,
+    stage: Path,
+    tracks: Sequence[Track],
+    pieces: Sequence[list[Piece]],
+    lengths: dict[str, int],
+    processes: int,
+) -> Iterator[Written]:
+    """Write all tracks into a working folder; yields as they are finished, in any order.
+
+    Raises
+    ------
+    DilannotError
+        A disk that is full, or a writer that was killed.
+    """
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(processes, len(tracks)), mp_context=context, initializer=_ignore_interrupts)
+    try:
+        jobs = [pool.submit(_write_track, folder, stage, track, pieces[track.marker], lengths) for track in tracks]
+        for job in as_completed(jobs):
+            yield job.result()
+    except BrokenProcessPool:
+        raise DilannotError(
+            "a process that wrote tracks died (killed? out of memory?)", where=folder, exit_code=ENVIRONMENT
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _ignore_interrupts() -> None:
+    """Ctrl-C reaches the whole process group; the parent decides."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _write_track(folder: Path, stage: Path, track: Track, pieces: list[Piece], lengths: dict[str, int]) -> Written:
+    contigs = read_runs(stage, pieces)
+    values = ((name, start, end, level / LEVELS) for name, start, end, level in contigs)
+    bases = write_bigwig(folder / f"{track.name}.bw", lengths, values)
+    lines: list[str] = []
+    called = 0
+    for contig, starts, ends, levels in contigs:
+        start, end, highest = call(starts, ends, levels, track.threshold)
+        called += int((end - start).sum())
+        for first, last, level in zip(start.tolist(), end.tolist(), highest.tolist(), strict=True):
+            lines.append(bed_line(contig, first, last, f"{track.name}_{len(lines) + 1}", level / LEVELS))
+    write_bed(folder / f"{track.name}.bed", lines)
+    return Written(track.marker, bases, len(lines), called)

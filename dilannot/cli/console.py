@@ -1,0 +1,103 @@
+"""Words and bars on stderr, tables on stdout: the only file that knows rich."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from dilannot.errors import printable
+from dilannot.progress import Task
+
+PLAIN_INTERVAL = 30.0  # seconds between lines where stderr is no terminal
+
+
+class _Bar:
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task = progress, task
+
+    def advance(self, amount: float, note: str = "") -> None:
+        self._progress.update(self._task, advance=amount, note=escape(printable(note)))
+
+
+class _Lines:
+    """A line now and then, for logs."""
+
+    def __init__(self, title: str, total: float, unit: str) -> None:
+        self._title, self._total, self._unit = title, total, unit
+        self._done = 0.0
+        self._began = self._said = time.monotonic()
+
+    def advance(self, amount: float, note: str = "") -> None:
+        self._done += amount
+        now = time.monotonic()
+        if now - self._said >= PLAIN_INTERVAL:
+            self._said = now
+            share = self._done / self._total if self._total else 1.0
+            left = (now - self._began) * (1 - share) / share if share else float("nan")
+            click.echo(printable(f"{self._title}: {share:.0%}, {left:,.0f} s left  {note}"), err=True)
+
+
+class ConsoleProgress:
+    """Reports to stderr: bars on a terminal, plain lines elsewhere; only warnings when quiet."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._quiet = quiet
+
+    def say(self, message: str) -> None:
+        if not self._quiet:
+            self._console.print(escape(printable(message)), soft_wrap=True)
+
+    def warn(self, message: str) -> None:
+        self._console.print(f"[yellow]warning:[/] {escape(printable(message))}", soft_wrap=True)
+
+    @contextmanager
+    def task(self, title: str, total: float, unit: str) -> Iterator[Task]:
+        title = printable(title)
+        if self._quiet or not self._console.is_terminal:
+            yield _Lines(title, float("inf") if self._quiet else total, unit)
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, TextColumn("{task.fields[note]}"), console=self._console, transient=True) as progress:
+            yield _Bar(progress, progress.add_task(escape(title), total=total, note=""))
+
+
+def print_json(record: Any) -> None:
+    """One JSON object on stdout."""
+    click.echo(json.dumps(record, indent=1, ensure_ascii=False))
+
+
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "", text_columns: int = 1
+) -> None:
+    """A table on stdout: drawn on a terminal, tab-separated elsewhere; text columns come first."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        for row in (columns, *rows):
+            click.echo("\t".join(map(printable, row)))
+        return
+    table = Table(title=escape(title) if title else None, title_justify="left", box=None, pad_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index < text_columns else "right", no_wrap=index >= text_columns)
+    for row in rows:
+        table.add_row(*(escape(printable(cell)) for cell in row))
+    console.print(table)
+
+
+def fail(message: str) -> None:
+    """One line on stderr."""
+    Console(stderr=True, highlight=False).print(f"[red]error:[/] {escape(message)}", soft_wrap=True)

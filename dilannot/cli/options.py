@@ -1,0 +1,36 @@
+"""Options that several commands share. Regions are 1-based and inclusive, BED is 0-based half-open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+PATH = click.Path(path_type=Path)
+
+device = click.option(
+    "--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]", help="Where the network runs."
+)
+threads = click.option(
+    "-@", "--threads", type=click.IntRange(1), default=None, help="CPU threads and processes.  [default: one per core]"
+)
+seed = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of everything random.")
+force = click.option("-f", "--force", is_flag=True, help="Overwrite what is there.")
+quiet = click.option("-q", "--quiet", is_flag=True, help="No progress; warnings and errors only.")
+dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, and stop.")
+weights = click.option(
+    "--weights",
+    type=click.Choice(["best", "last"]),
+    default="best",
+    show_default=True,
+    help="Those of the epoch that validated best, or of the last.",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+
+
+def set_threads(count: int | None) -> None:
+    """Tell torch how many CPU threads to use."""
+    if count is not None:
+        import torch
+
+        torch.set_num_threads(count)

@@ -1,0 +1,65 @@
+"""`dilannot train`: a dataset to a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dilannot.cli import options
+
+
+@click.command("train", short_help="dataset.h5 -> run/")
+@click.argument("dataset", type=options.PATH, default=Path("dataset.h5"))
+@click.option("-o", "--output", type=options.PATH, default=Path("run"), show_default=True, help="Run folder to make.")
+@click.option(
+    "--epochs", type=click.IntRange(1), default=10, show_default=True, help="Passes over the training windows."
+)
+@click.option("--max-steps", type=click.IntRange(1), help="Stop after this many steps.")
+@click.option("--batch-size", type=click.IntRange(1), default=2, show_default=True, help="Windows a step.")
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(0, min_open=True),
+    default=3e-3,
+    show_default=True,
+    help="Peak of the schedule (warm-up, then cosine).",
+)
+@options.seed
+@options.device
+@options.threads
+@options.force
+@options.dry_run
+@options.quiet
+def command(
+    dataset: Path,
+    output: Path,
+    epochs: int,
+    max_steps: int | None,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+    device: str,
+    threads: int | None,
+    force: bool,
+    dry_run: bool,
+    quiet: bool,
+) -> None:
+    """Train the dilated network of Gupta & Rush 2017 on DATASET (default: dataset.h5).
+
+    Writes a run folder: what the network is, its markers, settings, one row of metrics per epoch, and the weights of
+    the best and the last epoch. The best epoch is the one with the highest mean PR AUC over the classes of the
+    validation split.
+    """
+    from dilannot.cli.console import ConsoleProgress
+    from dilannot.training.loop import plan, train
+    from dilannot.training.settings import Settings
+
+    options.set_threads(threads)
+    progress = ConsoleProgress(quiet=quiet)
+    settings = Settings(epochs, max_steps or 0, batch_size, learning_rate, seed=seed)
+    if dry_run:
+        click.echo(plan(dataset, settings))
+        return
+    train(dataset, output, settings=settings, device=device, force=force, progress=progress)
+    argument = "" if output == Path("run") else f" {output}"
+    progress.say(f"wrote {output}; next: dilannot evaluate{argument}")

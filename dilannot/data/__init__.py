@@ -1,0 +1,1 @@
+"""FASTA and peaks become a dataset; a dataset becomes batches."""

@@ -1,0 +1,214 @@
+"""How well a run predicts a split: ROC AUC and PR AUC per marker, means per class."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dilannot.data.dataset import Dataset, LabelIntervals
+from dilannot.data.markers import Marker, class_order
+from dilannot.metrics import ScoreHistograms, Scores
+from dilannot.outputs import check_new_file, replacing, write_json
+from dilannot.predict import choose_device, predicting
+from dilannot.progress import Progress, Silent
+from dilannot.run import Which, check_same_markers, load_network, read_run
+
+FORMAT_VERSION = 1
+COLUMNS = ("marker", "class", "roc_auc", "pr_auc", "base_rate", "positives")
+
+Loss = Callable[[Tensor, LabelIntervals, Tensor], Tensor]
+
+
+def score_split(
+    network: torch.nn.Module,
+    dataset: Dataset,
+    split: str,
+    *,
+    batch_size: int,
+    device: torch.device,
+    progress: Progress,
+    loss: Loss | None = None,
+) -> tuple[ScoreHistograms, float]:
+    """Predict every window of a split by itself (as in training: zero edges) and count its scores.
+
+    Returns
+    -------
+    histograms, loss
+        The mean loss over windows is NaN when no `loss` was given.
+    """
+    histograms = ScoreHistograms(len(dataset.markers))
+    losses, windows = 0.0, len(dataset.rows(split))
+    with predicting(network), progress.task(f"evaluating {split}", windows * dataset.window, "nt") as task:
+        for batch in dataset.batches(split, batch_size):
+            batch = batch.to(device)
+            logits = network(**batch.inputs)
+            histograms.update(logits, batch.targets.flat_index(*logits.shape[1:]), batch.mask)
+            if loss is not None:
+                losses += float(loss(logits, batch.targets, batch.mask)) * len(logits)
+            task.advance(batch.mask.numel())
+    return histograms, losses / windows if loss else float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMean:
+    """Means over the markers of a class that have positives; `markers` counts them."""
+
+    markers: int
+    roc_auc: float
+    pr_auc: float
+    base_rate: float
+
+
+def class_means(scores: Scores, markers: list[Marker]) -> dict[str, ClassMean]:
+    """Means per marker class; markers without positives are left out."""
+    means = {}
+    of_class = np.array([marker.marker_class for marker in markers])
+    for name in class_order(of_class.tolist()):
+        rows = np.flatnonzero((of_class == name) & scores.defined)
+        values = (
+            float(column[rows].mean()) if len(rows) else float("nan")
+            for column in (scores.roc_auc, scores.pr_auc, scores.base_rate)
+        )
+        means[name] = ClassMean(len(rows), *values)
+    return means
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The result of `evaluate` and the files it went to."""
+
+    run: str
+    dataset: str
+    split: str
+    weights: str
+    epoch: int
+    windows: int
+    markers: list[Marker]
+    scores: Scores
+    table: Path
+    record: Path
+
+    @property
+    def means(self) -> dict[str, ClassMean]:
+        """Means per class."""
+        return class_means(self.scores, self.markers)
+
+    @property
+    def undefined(self) -> list[str]:
+        """Markers without positives in the split."""
+        return [marker.name for marker, defined in zip(self.markers, self.scores.defined, strict=True) if not defined]
+
+    def rows(self) -> list[tuple[str, str, float, float, float, int]]:
+        """`COLUMNS` of every marker."""
+        scores = self.scores
+        columns = (scores.roc_auc, scores.pr_auc, scores.base_rate, scores.positives)
+        return [
+            (marker.name, marker.marker_class, *(column[i].item() for column in columns))
+            for i, marker in enumerate(self.markers)
+        ]
+
+    def as_json(self) -> dict[str, Any]:
+        """The whole result; undefined values are null."""
+        return {
+            "format": "dilannot-evaluation",
+            "format_version": FORMAT_VERSION,
+            "run": self.run,
+            "dataset": self.dataset,
+            "split": self.split,
+            "weights": self.weights,
+            "epoch": self.epoch,
+            "windows": self.windows,
+            "positions": self.scores.positions,
+            "class_means": {
+                name: {
+                    "markers": mean.markers,
+                    **_finite(roc_auc=mean.roc_auc, pr_auc=mean.pr_auc, base_rate=mean.base_rate),
+                }
+                for name, mean in self.means.items()
+            },
+            "without_positives": self.undefined,
+            "markers": [_finite(**dict(zip(COLUMNS, row, strict=True))) for row in self.rows()],
+        }
+
+
+def _finite(**values: Any) -> dict[str, Any]:
+    return {key: None if isinstance(value, float) and np.isnan(value) else value for key, value in values.items()}
+
+
+def evaluate(
+    run: Path,
+    dataset: Path | None = None,
+    *,
+    split: str = "test",
+    weights: Which = "best",
+    output: Path | None = None,
+    batch_size: int = 4,
+    device: str = "auto",
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Score a run on a split of a dataset and write `OUTPUT.tsv` and `OUTPUT.json`.
+
+    Parameters
+    ----------
+    run
+        Run folder.
+    dataset
+        By default the one the run was trained on.
+    split
+        train, validation or test.
+    weights
+        Those of the best or the last epoch.
+    output
+        File name without extension; by default `RUN/evaluation-SPLIT`.
+    batch_size
+        Windows a step.
+    device
+        auto, cpu, cuda or cuda:N.
+    force
+        Overwrite the two files.
+
+    Raises
+    ------
+    DilannotError
+        No run, no dataset, or a dataset of other markers.
+    """
+    progress = progress or Silent()
+    record = read_run(run)
+    stem = output or run / f"evaluation-{split}"
+    files = [stem.with_name(stem.name + suffix) for suffix in (".tsv", ".json")]
+    for file in files:
+        check_new_file(file, force=force)
+    where = choose_device(device)
+    with Dataset(dataset or record.path_of(record.dataset)) as data:
+        check_same_markers(record, data.markers, data.path)
+        loaded = load_network(record, weights)
+        network = loaded.network.to(where)
+        histograms, _ = score_split(network, data, split, batch_size=batch_size, device=where, progress=progress)
+        result = Evaluation(
+            str(run),
+            str(data.path),
+            split,
+            weights,
+            loaded.epoch,
+            len(data.rows(split)),
+            data.markers,
+            histograms.scores(),
+            *files,
+        )
+    with replacing(result.table) as temporary:
+        rows = [COLUMNS, *((name, kind, *map(_cell, values)) for name, kind, *values in result.rows())]
+        temporary.write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
+    write_json(result.record, json.loads(json.dumps(result.as_json())))
+    return result
+
+
+def _cell(value: float) -> str:
+    return "NA" if np.isnan(value) else f"{value:.6g}" if isinstance(value, float) else str(value)

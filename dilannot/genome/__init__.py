@@ -1,0 +1,1 @@
+"""Positions, sequence codes and tiles: numpy only, no files."""

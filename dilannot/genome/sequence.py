@@ -1,0 +1,65 @@
+"""Bases as small integers: N=0, A=1, C=2, G=3, T=4; lower case is the same base, other IUPAC codes are N."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Codes = NDArray[np.uint8]
+
+N = 0
+ALPHABET = "NACGT"
+AMBIGUOUS = "RYSWKMBDHV"
+INVALID = 255
+_AMBIGUOUS_CODE = 254
+
+
+def _table() -> bytes:
+    table = bytearray([INVALID]) * 256
+    for letter in AMBIGUOUS:
+        table[ord(letter)] = table[ord(letter.lower())] = _AMBIGUOUS_CODE
+    for code, letter in enumerate(ALPHABET):
+        table[ord(letter)] = table[ord(letter.lower())] = code
+    return bytes(table)
+
+
+_TABLE = _table()
+
+
+def encode(letters: bytes) -> tuple[Codes, int]:
+    """Codes of a line-free sequence, and how many ambiguous IUPAC letters became N.
+
+    Anything that is no nucleotide letter becomes `INVALID`.
+    """
+    translated = letters.translate(_TABLE)
+    codes = np.frombuffer(bytearray(translated), np.uint8)
+    ambiguous = translated.count(_AMBIGUOUS_CODE)
+    if ambiguous:
+        codes[codes == _AMBIGUOUS_CODE] = N
+    return codes, ambiguous
+
+
+def reverse_complement(codes: Codes) -> Codes:
+    """The other strand, read from its own start."""
+    return np.where(codes[..., ::-1] == N, N, 5 - codes[..., ::-1]).astype(np.uint8)
+
+
+def pack(codes: Codes) -> NDArray[np.uint8]:
+    """Four bases a byte along the last axis, first base in the lowest bits; N is packed as A.
+
+    Shape (..., L) -> (..., ceil(L / 4)).
+    """
+    length = codes.shape[-1]
+    padded = np.zeros((*codes.shape[:-1], -(-length // 4) * 4), np.uint8)
+    padded[..., :length] = codes - (codes != N)
+    groups = padded.reshape(*codes.shape[:-1], -1, 4)
+    packed: NDArray[np.uint8] = groups[..., 0] | groups[..., 1] << 2 | groups[..., 2] << 4 | groups[..., 3] << 6
+    return packed
+
+
+_FOUR = np.array([[(byte >> shift & 3) + 1 for shift in (0, 2, 4, 6)] for byte in range(256)], np.uint8)
+
+
+def unpack(packed: NDArray[np.uint8], length: int) -> Codes:
+    """Undo `pack`; what was N comes back as A. Shape (..., ceil(length / 4)) -> (..., length)."""
+    return _FOUR[packed].reshape(*packed.shape[:-1], -1)[..., :length]

@@ -1,0 +1,105 @@
+"""What a file or folder of dilannot's is, without loading a network."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from dilannot.data import schema
+from dilannot.data.markers import class_order
+from dilannot.data.splits import SPLITS
+from dilannot.errors import DilannotError
+from dilannot.run import METRICS, RECORD, WEIGHTS, read_run
+from dilannot.tracks import MANIFEST, files_of, read_manifest
+
+INFO_VERSION = 1
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """Describe a dataset, run folder or tracks folder; the field `kind` says which.
+
+    Raises
+    ------
+    DilannotError
+        It is none of them, or damaged.
+    """
+    if not path.exists():
+        raise DilannotError("not found", where=path)
+    if not path.is_dir():
+        kind, record = "dataset", _dataset(path)
+    elif (path / RECORD).is_file():
+        kind, record = "run", _run(path)
+    elif (path / MANIFEST).is_file():
+        kind, record = "tracks", _tracks(path)
+    else:
+        raise DilannotError(
+            "is neither a run nor a tracks folder", where=path, remedy=f"they hold {RECORD} or {MANIFEST}"
+        )
+    return {"info_version": INFO_VERSION, "kind": kind, "path": str(path), **record}
+
+
+def _by_class(classes: list[str]) -> dict[str, int]:
+    counts = Counter(classes)
+    return {name: counts[name] for name in class_order(counts)}
+
+
+def _dataset(path: Path) -> dict[str, Any]:
+    with schema.open_dataset(path) as file:
+        markers = schema.read_markers(file)
+        positives = file["markers/positives"][:]
+        split = file["windows/split"][:]
+        window = schema.window_length(file)
+        names = schema.texts(file["contigs/name"][:])
+        used = [names[i] for i in sorted(set(file["windows/contig"][:].tolist()))]
+        return {
+            "format_version": int(file.attrs["format_version"]),
+            "task": str(file.attrs["task"]),
+            "window": window,
+            "bytes": path.stat().st_size,
+            "windows": {name: int((split == i).sum()) for i, name in enumerate(SPLITS)},
+            "nucleotides": len(split) * window,
+            "contigs": used,
+            "markers": len(markers),
+            "classes": _by_class([marker.marker_class for marker in markers]),
+            "intervals": len(file["labels/marker"]),
+            "without_positives": {
+                name: [marker.name for marker, count in zip(markers, positives[:, i], strict=True) if not count]
+                for i, name in enumerate(SPLITS)
+            },
+            "provenance": schema.provenance(file),
+        }
+
+
+def _run(path: Path) -> dict[str, Any]:
+    run = read_run(path)
+    rows: list[dict[str, str]] = []
+    if (path / METRICS).is_file():
+        with open(path / METRICS, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    return {
+        "model": run.model,
+        "arguments": run.arguments,
+        "window": run.window,
+        "markers": len(run.markers),
+        "classes": _by_class([marker.marker_class for marker in run.markers]),
+        "epochs": len(rows),
+        "last_epoch": rows[-1] if rows else None,
+        "weights": [name for name, file in WEIGHTS.items() if (path / file).is_file()],
+        "settings": run.settings,
+        "genome": str(run.path_of(run.genome)),
+        "dataset": str(run.path_of(run.dataset)),
+        "contigs": len(run.contigs),
+    }
+
+
+def _tracks(path: Path) -> dict[str, Any]:
+    record = read_manifest(path)
+    files = [path / name for name in files_of(record)]
+    return {
+        **{key: value for key, value in record.items() if key != "format"},
+        "classes": _by_class([row["class"] for row in record["tracks"]]),
+        "bytes": sum(file.stat().st_size for file in files if file.is_file()),
+        "missing": [file.name for file in files if not file.is_file()],
+    }

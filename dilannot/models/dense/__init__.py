@@ -1,0 +1,1 @@
+"""Networks with one output per nucleotide and marker (thesis Task 2)."""

@@ -1,0 +1,68 @@
+"""Networks by name: a class registers under one, its keyword arguments are its configuration."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor
+
+from dilannot.errors import DilannotError, near
+from dilannot.genome.tiles import Context
+
+
+class Network(Protocol):
+    """What the rest of dilannot asks of a network with one output per nucleotide and marker.
+
+    Legend: N batch, L positions, T markers.
+    """
+
+    def __call__(self, sequence: Tensor, keep: tuple[int, int] | None = None) -> Tensor:
+        """Logits, (N, L) base codes -> (N, T, L); with `keep`, only positions [start, end) of L."""
+        ...
+
+    def context(self) -> Context:
+        """What one output block can see."""
+        ...
+
+
+_NETWORKS: dict[str, type[torch.nn.Module]] = {}
+
+
+def register(name: str) -> Callable[[type[torch.nn.Module]], type[torch.nn.Module]]:
+    """Class decorator: make a network buildable as `name`."""
+
+    def add(network: type[torch.nn.Module]) -> type[torch.nn.Module]:
+        _NETWORKS[name] = network
+        return network
+
+    return add
+
+
+def build(name: str, n_outputs: int, **arguments: Any) -> torch.nn.Module:
+    """Build a registered network with random weights.
+
+    Raises
+    ------
+    DilannotError
+        Unknown name or argument; near matches are named.
+    """
+    if name not in _NETWORKS:
+        raise DilannotError(f"no model called {name!r}{near(name, _NETWORKS)}")
+    known = inspect.signature(_NETWORKS[name]).parameters
+    for argument in arguments:
+        if argument not in known:
+            raise DilannotError(f"model {name!r} takes no argument {argument!r}{near(argument, known)}")
+    return _NETWORKS[name](n_outputs=n_outputs, **arguments)
+
+
+def context_of(network: torch.nn.Module) -> Context:
+    """The context of a network built here."""
+    return cast(Network, network).context()
+
+
+def count_parameters(network: torch.nn.Module) -> int:
+    """Trainable parameters."""
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)

@@ -1,0 +1,189 @@
+"""The safe way to leave files behind: temporary name, fsync, rename, fsync of the folder, under a lock."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from dilannot.errors import ENVIRONMENT, DilannotError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path`; rename it over `path` when the block ends well, remove it when not."""
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    try:
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, path)
+        _sync(path.parent)
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+@contextmanager
+def working_folder(folder: Path) -> Iterator[Path]:
+    """A hidden folder inside an output folder, for files that are not finished; it goes when the block ends."""
+    work = folder / f".work.tmp-{os.getpid()}"
+    work.mkdir()
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work)
+
+
+def publish(work: Path, folder: Path, names: Iterable[str]) -> None:
+    """Move finished files from a working folder to their final names."""
+    names = list(names)
+    for name in names:
+        _sync(work / name)
+    for name in names:
+        os.replace(work / name, folder / name)
+    _sync(folder)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small text file the safe way."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, record: object) -> None:
+    """Write `record` as indented JSON the safe way."""
+    write_text(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def check_new_file(path: Path, *, force: bool) -> None:
+    """Refuse, before any work, an output that exists (without `force`), is a folder, or cannot be made.
+
+    Raises
+    ------
+    DilannotError
+        The name is taken (exit code 1), or its folder is missing or not writable (3).
+    """
+    if path.is_dir():
+        raise DilannotError("is a directory, not a file", where=path, remedy="give another output name")
+    if not path.parent.is_dir():
+        raise DilannotError(
+            "its folder does not exist", where=path, remedy=f"mkdir -p {path.parent}", exit_code=ENVIRONMENT
+        )
+    if os.path.lexists(path) and not force:
+        raise DilannotError("exists already", where=path, remedy="use --force to overwrite it, or another output name")
+    _check_writable(path.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Make an output folder and its parents, or say why it cannot be."""
+    if os.path.lexists(path) and not path.is_dir():
+        raise DilannotError("exists and is not a directory", where=path, remedy="give another output folder")
+    path.mkdir(parents=True, exist_ok=True)
+    _check_writable(path)
+
+
+def _check_writable(folder: Path) -> None:
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise DilannotError(
+            "the folder is not writable", where=folder, remedy="choose another output", exit_code=ENVIRONMENT
+        )
+
+
+def check_space(folder: Path, needed: int, what: str) -> None:
+    """Refuse to start writing what cannot fit on the disk.
+
+    Some libraries below crash or hang on a full disk, so this is asked first.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise DilannotError(
+            f"{what} needs about {needed / 1e6:,.1f} MB and {free / 1e6:,.1f} MB are free",
+            where=folder,
+            remedy="free some space or write to another disk",
+            exit_code=ENVIRONMENT,
+        )
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the output `path` (file or folder) for this process, and sweep what dead runs left of it.
+
+    The lock is an flock on `.NAME.lock` beside the file, or inside the folder; it dies with its process.
+
+    Raises
+    ------
+    DilannotError
+        Another process holds it; its pid and host are named (exit code 3).
+    """
+    folder, name = (path, "dilannot") if path.is_dir() else (path.parent, path.name)
+    lock = folder / f".{name}.lock"
+    handle = _acquire(lock, path)
+    try:
+        _sweep(folder, None if path.is_dir() else name)
+        yield
+    finally:
+        with suppress(FileNotFoundError):
+            lock.unlink()
+        os.close(handle)
+
+
+def _acquire(lock: Path, path: Path) -> int:
+    while True:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(handle, 300, 0).decode("utf-8", "replace").strip()
+            os.close(handle)
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+            raise DilannotError(
+                f"another dilannot is writing here ({holder or 'just started'})",
+                where=path,
+                remedy="wait for it, or give another output",
+                exit_code=ENVIRONMENT,
+            ) from None
+        # The holder unlinks its lock: what we locked may no longer be the file of that name.
+        with suppress(FileNotFoundError):
+            if os.path.sameopenfile(handle, probe := os.open(lock, os.O_RDONLY)):
+                os.close(probe)
+                break
+            os.close(probe)
+        os.close(handle)
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+    return handle
+
+
+def _sweep(folder: Path, name: str | None) -> None:
+    """Remove temporaries of runs that died: in the whole folder, or those of one file."""
+    pattern = re.compile(rf"\.{re.escape(name) if name else '.+'}\.tmp-(\d+)")
+    for entry in os.scandir(folder):
+        found = pattern.fullmatch(entry.name)
+        if found and not _alive(int(found[1])):
+            shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return pid != os.getpid()

@@ -1,0 +1,253 @@
+"""A run: a trained network as a folder that rebuilds itself.
+
+run.json            what it is: network name and arguments, window, genome, dataset
+markers.tsv         its output columns
+settings.toml       how it was trained
+metrics.csv         one row per epoch
+best.safetensors    weights of the best epoch on the validation split, with thresholds for calls
+last.safetensors    weights of the last epoch
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import tomli_w
+from numpy.typing import NDArray
+
+import dilannot
+from dilannot.data.markers import FIELDS, Marker, name_problem
+from dilannot.errors import DilannotError
+from dilannot.outputs import replacing, write_json, write_text
+
+if TYPE_CHECKING:
+    import torch
+
+FORMAT = "dilannot-run"
+FORMAT_VERSION = 1
+RECORD, MARKERS, SETTINGS, METRICS = "run.json", "markers.tsv", "settings.toml", "metrics.csv"
+WEIGHTS = {"best": "best.safetensors", "last": "last.safetensors"}
+FILES = (RECORD, MARKERS, SETTINGS, METRICS, *WEIGHTS.values())
+
+Which = Literal["best", "last"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run folder says of itself.
+
+    Attributes
+    ----------
+    folder
+        Where it lies.
+    model, arguments
+        Name and constructor arguments of the network.
+    markers
+        Its output columns.
+    window
+        Length it was trained on, nt.
+    genome, dataset
+        Paths as recorded: relative ones start at the folder.
+    contigs
+        Of the genome: name, length, md5.
+    settings
+        Of the training.
+    """
+
+    folder: Path
+    model: str
+    arguments: dict[str, Any]
+    markers: list[Marker]
+    window: int
+    genome: str
+    dataset: str
+    contigs: list[dict[str, Any]]
+    settings: dict[str, Any]
+
+    def path_of(self, recorded: str) -> Path:
+        """A recorded path, seen from here."""
+        return Path(os.path.normpath(self.folder / recorded))
+
+    def save(self) -> None:
+        """Write everything but weights and metrics."""
+        rows = [FIELDS, *(marker.row() for marker in self.markers)]
+        write_text(self.folder / MARKERS, "".join("\t".join(row) + "\n" for row in rows))
+        write_text(self.folder / SETTINGS, tomli_w.dumps(self.settings))
+        record = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "dilannot": dilannot.__version__,
+            "model": self.model,
+            "arguments": self.arguments,
+            "window": self.window,
+            "dataset": self.dataset,
+            "genome": self.genome,
+            "contigs": self.contigs,
+        }
+        write_json(self.folder / RECORD, record)
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run folder's record, markers and settings.
+
+    Raises
+    ------
+    DilannotError
+        It is no run folder, or one from a newer dilannot.
+    """
+    if not folder.exists():
+        raise DilannotError("run folder not found", where=folder, remedy="train one with dilannot train")
+    if not folder.is_dir():
+        raise DilannotError("is a file, not a run folder", where=folder, remedy="give the folder dilannot train made")
+    if not (folder / RECORD).is_file():
+        raise DilannotError(f"is not a dilannot run: it holds no {RECORD}", where=folder)
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        settings = tomllib.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        rows = [line.split("\t") for line in (folder / MARKERS).read_text(encoding="utf-8").splitlines()]
+    except (ValueError, FileNotFoundError) as error:
+        raise DilannotError(f"is damaged: {error}", where=folder, remedy="train it again") from None
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise DilannotError("is not a dilannot run", where=folder / RECORD)
+    if record.get("format_version") != FORMAT_VERSION:
+        raise DilannotError(
+            f"has format version {record.get('format_version')}; this dilannot reads version {FORMAT_VERSION}",
+            where=folder / RECORD,
+            remedy="use the matching dilannot",
+        )
+    try:
+        fields = {key: record[key] for key in ("model", "arguments", "window", "genome", "dataset", "contigs")}
+    except KeyError as error:
+        raise DilannotError(f"has no field {error}", where=folder / RECORD, remedy="train it again") from None
+    return Run(folder=folder, markers=_markers(rows, folder), settings=settings, **fields)
+
+
+def _markers(rows: list[list[str]], folder: Path) -> list[Marker]:
+    where = folder / MARKERS
+    if not rows or tuple(rows[0]) != FIELDS or any(len(row) != len(FIELDS) for row in rows):
+        raise DilannotError(f"is not a marker table with columns {', '.join(FIELDS)}", where=where)
+    markers = [Marker(*row) for row in rows[1:]]
+    names = [marker.name for marker in markers]
+    problem = next(filter(None, map(name_problem, names)), None)
+    if len(set(names)) < len(names):
+        problem = "a marker name stands twice"
+    if problem or not markers:
+        raise DilannotError(problem or "holds no marker", where=where)
+    return markers
+
+
+def save_weights(
+    run: Run, which: Which, network: torch.nn.Module, *, epoch: int, thresholds: NDArray[np.float64]
+) -> None:
+    """Write the network's tensors, with a digest of them and the markers' thresholds in the header."""
+    from safetensors.torch import save
+
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    header = {
+        "sha256": _digest(tensors),
+        "epoch": str(epoch),
+        # NaN (no positives to choose by) is no JSON.
+        "thresholds": json.dumps([None if np.isnan(value) else round(float(value), 6) for value in thresholds]),
+    }
+    with replacing(run.folder / WEIGHTS[which]) as temporary:
+        # Through bytes: the library's own writer makes a file only its owner can read.
+        temporary.write_bytes(save(tensors, metadata=header))
+
+
+def _digest(tensors: dict[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}\n".encode())
+        digest.update(tensors[name].numpy().tobytes())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A network with its trained weights, their digest, epoch, and the calling threshold of each marker.
+
+    `thresholds` are probabilities; NaN where the validation split held no positives.
+    """
+
+    network: torch.nn.Module
+    sha256: str
+    epoch: int
+    thresholds: NDArray[np.float64]
+
+
+def load_network(run: Run, which: Which = "best") -> Weights:
+    """Rebuild the network and load its weights, strictly.
+
+    Shapes and types are compared before a byte of weights is read; the digest after.
+
+    Raises
+    ------
+    DilannotError
+        No weights yet, a damaged file, or weights that are not this network's.
+    """
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    from dilannot.models import build
+
+    path = run.folder / WEIGHTS[which]
+    if not path.is_file():
+        raise DilannotError("weights not found: this run did not finish an epoch", where=path, remedy="train it again")
+    with torch.device("meta"):
+        network = build(run.model, len(run.markers), **run.arguments)
+    wanted = network.state_dict()
+    try:
+        with safe_open(path, "pt") as file:
+            header = file.metadata() or {}
+            found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            _compare(wanted, {name: tuple(part.get_shape()) for name, part in found.items()}, path)
+            tensors = {name: file.get_tensor(name) for name in found}
+    except (SafetensorError, OSError) as error:
+        raise DilannotError(f"is not a dilannot weights file, or a truncated one ({error})", where=path) from None
+    for name, tensor in tensors.items():
+        if tensor.dtype != wanted[name].dtype:
+            raise DilannotError(f"{name} has dtype {tensor.dtype}, not {wanted[name].dtype}", where=path)
+        if not tensor.isfinite().all():
+            raise DilannotError(f"{name} holds NaN or infinite weights", where=path, remedy="train it again")
+    try:
+        thresholds = [float("nan") if value is None else float(value) for value in json.loads(header["thresholds"])]
+        epoch, digest = int(header["epoch"]), header["sha256"]
+    except (KeyError, ValueError, TypeError):
+        raise DilannotError("its header is not one dilannot writes", where=path) from None
+    if digest != _digest(tensors) or len(thresholds) != len(run.markers):
+        raise DilannotError("corrupt: the weights do not match their checksum", where=path, remedy="train it again")
+    network.load_state_dict(tensors, strict=True, assign=True)
+    return Weights(network, digest, epoch, np.array(thresholds))
+
+
+def _compare(wanted: dict[str, torch.Tensor], found: dict[str, tuple[int, ...]], path: Path) -> None:
+    missing, extra = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
+    if missing or extra:
+        problem = f"tensor {missing[0]!r} is missing" if missing else f"tensor {extra[0]!r} is unexpected"
+        raise DilannotError(f"weights of another network: {problem}", where=path)
+    for name, shape in found.items():
+        if shape != tuple(wanted[name].shape):
+            raise DilannotError(
+                f"weights of another network: {name} has shape {shape}, not {tuple(wanted[name].shape)}", where=path
+            )
+
+
+def check_same_markers(run: Run, others: Sequence[Marker], where: Path) -> None:
+    """Refuse a dataset whose columns are not the run's, in its order."""
+    ours, theirs = [marker.name for marker in run.markers], [marker.name for marker in others]
+    if ours != theirs:
+        differ = next((pair for pair in zip(ours, theirs, strict=False) if pair[0] != pair[1]), None)
+        detail = f"{differ[1]!r} where the run has {differ[0]!r}" if differ else f"{len(theirs)} against {len(ours)}"
+        raise DilannotError(
+            f"its markers are not those of {run.folder} ({detail})",
+            where=where,
+            remedy="use the dataset it was trained on",
+        )

@@ -1,0 +1,40 @@
+"""A tracks folder: `MARKER.bw`, `MARKER.bed` and the manifest `tracks.json`, written last, that says what they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from dilannot.errors import DilannotError
+
+FORMAT = "dilannot-tracks"
+FORMAT_VERSION = 1
+MANIFEST = "tracks.json"
+KINDS = ("bigwig", "bed")
+SUFFIXES = (".bw", ".bed")
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a finished tracks folder.
+
+    Raises
+    ------
+    DilannotError
+        There is none, or it is damaged or of another version.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise DilannotError(f"is no finished tracks folder: it holds no {MANIFEST}", where=folder)
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DilannotError(f"is damaged: {error}", where=path) from None
+    if not isinstance(record, dict) or record.get("format") != FORMAT or record.get("format_version") != FORMAT_VERSION:
+        raise DilannotError(f"is not a manifest of dilannot's, version {FORMAT_VERSION}", where=path)
+    return record
+
+
+def files_of(record: dict[str, Any]) -> list[str]:
+    """File names of all tracks in a manifest, without any folder a manifest from elsewhere may have put there."""
+    return [Path(str(row[kind])).name for row in record["tracks"] for kind in KINDS]

@@ -1,0 +1,235 @@
+"""The training loop: it knows batches, a network and a loss, and nothing of the task."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from dilannot.data.dataset import Dataset
+from dilannot.data.splits import SPLITS, TRAIN
+from dilannot.errors import DilannotError
+from dilannot.evaluate import class_means, score_split
+from dilannot.models import build, count_parameters
+from dilannot.outputs import locked, make_folder, write_text
+from dilannot.predict import choose_device
+from dilannot.progress import Progress, Silent
+from dilannot.run import FILES, METRICS, RECORD, Run, save_weights
+from dilannot.training.losses import interval_cross_entropy
+from dilannot.training.settings import Settings
+
+
+@dataclass(slots=True)
+class _Training:
+    """Everything that changes while training."""
+
+    run: Run
+    network: torch.nn.Module
+    dataset: Dataset
+    settings: Settings
+    device: torch.device
+    progress: Progress
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    step: int = 0
+    best: float = -np.inf
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+def total_steps(dataset: Dataset, settings: Settings) -> int:
+    """Steps that training will take."""
+    steps = settings.epochs * -(-len(dataset.rows("train")) // settings.batch_size)
+    return min(steps, settings.max_steps or steps)
+
+
+def plan(dataset: Path, settings: Settings) -> str:
+    """What a training would do, in a sentence."""
+    with Dataset(dataset) as data:
+        return (
+            f"{total_steps(data, settings):,} steps of {settings.batch_size} x {data.window:,} nt over "
+            f"{len(data.rows('train')):,} windows and {len(data.markers):,} markers, "
+            f"{settings.epochs} epochs, validated on {len(data.rows('validation')):,} windows"
+        )
+
+
+def train(
+    dataset: Path,
+    output: Path,
+    *,
+    model: str = "dilated",
+    arguments: dict[str, Any] | None = None,
+    settings: Settings | None = None,
+    device: str = "auto",
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Run:
+    """Train a network on a dataset and leave a run folder.
+
+    Parameters
+    ----------
+    dataset
+        From `build_dataset`.
+    output
+        Run folder to make.
+    model, arguments
+        Registered name of the network, and its constructor's arguments where they are not the defaults.
+    settings
+        See `Settings`.
+    device
+        auto, cpu, cuda or cuda:N.
+    force
+        Replace a run that lies there.
+
+    Raises
+    ------
+    DilannotError
+        A bad dataset, a taken output, or a loss that is no number any more.
+    """
+    progress, settings = progress or Silent(), settings or Settings()
+    where = choose_device(device)
+    _check_output(output, force)
+    with Dataset(dataset) as data:
+        torch.manual_seed(settings.seed)
+        network = build(model, len(data.markers), **(arguments or {})).to(where)
+        _start_from_base_rates(network, data)
+        make_folder(output)
+        with locked(output):
+            for name in FILES:
+                (output / name).unlink(missing_ok=True)
+            run = _record(data, output, model, arguments or {}, settings)
+            run.save()
+            optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate)
+            schedule = torch.optim.lr_scheduler.OneCycleLR(
+                optimizer, settings.learning_rate, total_steps=total_steps(data, settings) + 1
+            )
+            state = _Training(run, network, data, settings, where, progress, optimizer, schedule)
+            progress.say(f"{model}: {count_parameters(network):,} parameters, {len(data.markers)} markers, on {where}")
+            for epoch in range(1, settings.epochs + 1):
+                if not _epoch(state, epoch):
+                    break
+    return run
+
+
+def _check_output(output: Path, force: bool) -> None:
+    if (output / RECORD).exists() and not force:
+        raise DilannotError("holds a run already", where=output, remedy="use --force to replace it, or -o for another")
+    if (
+        output.is_dir()
+        and not (output / RECORD).exists()
+        and any(not name.startswith(".") for name in os.listdir(output))
+    ):
+        raise DilannotError("is a folder with other things in it", where=output, remedy="give another with -o")
+
+
+def _start_from_base_rates(network: torch.nn.Module, data: Dataset) -> None:
+    bases = len(data.rows(SPLITS[TRAIN])) * data.window
+    rates = torch.from_numpy(data.positives[:, TRAIN] / bases).float()
+    cast(Any, network).start_from(rates.to(next(network.parameters()).device))
+
+
+def _record(data: Dataset, output: Path, model: str, arguments: dict[str, Any], settings: Settings) -> Run:
+    def from_run(path: Path) -> str:
+        return str(path) if path.is_absolute() else os.path.relpath(path, output)
+
+    genome = Path(data.provenance["genome"])
+    return Run(
+        output,
+        model,
+        arguments,
+        data.markers,
+        data.window,
+        from_run(genome if genome.is_absolute() else data.path.parent / genome),
+        from_run(data.path),
+        data.contigs,
+        settings.as_dict(),
+    )
+
+
+def _epoch(state: _Training, epoch: int) -> bool:
+    """One pass over the training windows, then validation; whether there is more to do."""
+    train_loss = _train_epoch(state, epoch)
+    histograms, validation_loss = score_split(
+        state.network,
+        state.dataset,
+        "validation",
+        batch_size=state.settings.batch_size,
+        device=state.device,
+        progress=state.progress,
+        loss=interval_cross_entropy,
+    )
+    means = class_means(histograms.scores(), state.dataset.markers)
+    pr_aucs = {name: mean.pr_auc for name, mean in means.items()}
+    defined = [value for value in pr_aucs.values() if np.isfinite(value)]
+    # Without any positive to rank, the loss decides.
+    goodness = float(np.mean(defined)) if defined else -validation_loss
+    state.rows.append(
+        {
+            "epoch": epoch,
+            "step": state.step,
+            "learning_rate": state.schedule.get_last_lr()[0],
+            "train_loss": train_loss,
+            "validation_loss": validation_loss,
+            **{f"pr_auc_{name}": value for name, value in pr_aucs.items()},
+        }
+    )
+    thresholds = histograms.best_thresholds()
+    if goodness > state.best:
+        state.best = goodness
+        save_weights(state.run, "best", state.network, epoch=epoch, thresholds=thresholds)
+    save_weights(state.run, "last", state.network, epoch=epoch, thresholds=thresholds)
+    _write_metrics(state)
+    shown = ", ".join(f"{name} {value:.3f}" for name, value in pr_aucs.items())
+    state.progress.say(
+        f"epoch {epoch}/{state.settings.epochs}: loss {train_loss:.4f}, "
+        f"validation {validation_loss:.4f}, PR AUC {shown}"
+    )
+    return state.step < total_steps(state.dataset, state.settings)
+
+
+def _train_epoch(state: _Training, epoch: int) -> float:
+    """Train on every window once; the mean loss over windows."""
+    settings, limit = state.settings, total_steps(state.dataset, state.settings)
+    state.network.train()
+    losses = windows = 0.0
+    nucleotides = len(state.dataset.rows("train")) * state.dataset.window
+    began = time.monotonic()
+    with state.progress.task(f"epoch {epoch}/{settings.epochs}", nucleotides, "nt") as task:
+        for batch in state.dataset.batches("train", settings.batch_size, shuffle_seed=(settings.seed, epoch)):
+            if state.step >= limit:
+                break
+            batch = batch.to(state.device)
+            loss = interval_cross_entropy(state.network(**batch.inputs), batch.targets, batch.mask)
+            value = float(loss.detach())
+            if not np.isfinite(value):
+                raise DilannotError(
+                    f"the loss is {value} at step {state.step + 1} (epoch {epoch})",
+                    where=state.run.folder,
+                    remedy="use a lower --learning-rate; weights of earlier epochs are kept",
+                )
+            state.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip)
+            state.optimizer.step()
+            state.schedule.step()
+            state.step += 1
+            losses, windows = losses + value * len(batch.mask), windows + len(batch.mask)
+            speed = windows * state.dataset.window / (time.monotonic() - began)
+            task.advance(batch.mask.numel(), f"loss {losses / windows:.4f}, {speed:,.0f} nt/s")
+    return losses / windows
+
+
+def _write_metrics(state: _Training) -> None:
+    """All rows so far: figures only that the seed decides, so that the same seed gives the same file."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, state.rows[0], lineterminator="\n")
+    writer.writeheader()
+    for row in state.rows:
+        writer.writerow({key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()})
+    write_text(state.run.folder / METRICS, text.getvalue())

@@ -1,0 +1,38 @@
+"""How a network is trained: every value that is written to `run/settings.toml`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Settings of a training.
+
+    Attributes
+    ----------
+    epochs
+        Passes over the training windows.
+    max_steps
+        Stop after this many steps, whatever the epoch; 0 is no limit.
+    batch_size
+        Windows a step. The sources use 8; small datasets learn more from smaller steps.
+    learning_rate
+        Peak of Adam's one-cycle schedule (Smith & Topin 2018): a short warm-up, then cosine down to nothing.
+    clip
+        Largest norm of the gradient.
+    seed
+        Of weights, dropout and the order of windows.
+    """
+
+    epochs: int = 10
+    max_steps: int = 0
+    batch_size: int = 2
+    learning_rate: float = 3e-3
+    clip: float = 1.0
+    seed: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `settings.toml`."""
+        return asdict(self)
