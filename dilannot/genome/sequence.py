@@ -50,9 +50,8 @@ def pack(codes: Codes) -> NDArray[np.uint8]:
     Shape (..., L) -> (..., ceil(L / 4)).
     """
     length = codes.shape[-1]
-    padded = np.zeros((*codes.shape[:-1], -(-length // 4) * 4), np.uint8)
-    padded[..., :length] = codes - (codes != N)
-    groups = padded.reshape(*codes.shape[:-1], -1, 4)
+    groups = np.zeros((*codes.shape[:-1], -(-length // 4), 4), np.uint8)
+    groups.reshape(*codes.shape[:-1], groups.shape[-2] * 4)[..., :length] = codes - (codes != N)
     packed: NDArray[np.uint8] = groups[..., 0] | groups[..., 1] << 2 | groups[..., 2] << 4 | groups[..., 3] << 6
     return packed
 
@@ -62,4 +61,4 @@ _FOUR = np.array([[(byte >> shift & 3) + 1 for shift in (0, 2, 4, 6)] for byte i
 
 def unpack(packed: NDArray[np.uint8], length: int) -> Codes:
     """Undo `pack`; what was N comes back as A. Shape (..., ceil(length / 4)) -> (..., length)."""
-    return _FOUR[packed].reshape(*packed.shape[:-1], -1)[..., :length]
+    return _FOUR[packed].reshape(*packed.shape[:-1], packed.shape[-1] * 4)[..., :length]

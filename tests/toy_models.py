@@ -1,0 +1,59 @@
+"""Networks whose answers are known by hand. Importing this file registers them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from dilannot.genome.tiles import Context
+from dilannot.models.registry import register
+
+
+@register("toy-bases")
+class ToyBases(nn.Module):
+    """Marker t has logit +2 where the base has code t + 1, and -2 elsewhere. It sees one position."""
+
+    def __init__(self, n_outputs: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(2.0))
+        self.n_outputs = n_outputs
+
+    def forward(self, sequence: Tensor, keep: tuple[int, int] | None = None) -> Tensor:
+        start, end = keep or (0, sequence.shape[1])
+        codes = torch.arange(1, self.n_outputs + 1)[None, :, None]
+        return torch.where(sequence[:, None, start:end] == codes, self.scale, -self.scale)
+
+    def start_from(self, base_rates: Tensor) -> None:
+        pass
+
+    def context(self) -> Context:
+        return Context(0, 0, 1)
+
+
+@register("toy-blocks")
+class ToyBlocks(nn.Module):
+    """Blocks of 4 nt; a block's logit is a weighted sum of G+C counts over blocks -3..+2 around it, zero outside.
+
+    Lopsided and strided, so that wrong halos and wrong phases show.
+    """
+
+    STRIDE, BEFORE, AFTER = 4, 3, 2
+
+    def __init__(self, n_outputs: int) -> None:
+        super().__init__()
+        weights = torch.tensor([[0.9, -0.4, 0.3, -0.2, 0.15, -0.7]]) * torch.arange(1, n_outputs + 1)[:, None]
+        self.weights = nn.Parameter(weights[:, None])
+
+    def forward(self, sequence: Tensor, keep: tuple[int, int] | None = None) -> Tensor:
+        start, end = keep or (0, sequence.shape[1])
+        padded = nn.functional.pad(sequence, (0, -sequence.shape[1] % self.STRIDE))
+        gc = ((padded == 2) | (padded == 3)).float()
+        blocks = gc.reshape(len(sequence), 1, -1, self.STRIDE).sum(-1)
+        logits = nn.functional.conv1d(nn.functional.pad(blocks, (self.BEFORE, self.AFTER)), self.weights)
+        return logits.repeat_interleave(self.STRIDE, dim=2)[:, :, start:end]
+
+    def start_from(self, base_rates: Tensor) -> None:
+        pass
+
+    def context(self) -> Context:
+        return Context(self.BEFORE * self.STRIDE, self.AFTER * self.STRIDE + self.STRIDE - 1, self.STRIDE)
