@@ -35,6 +35,7 @@ FORMAT = "dilannot-run"
 FORMAT_VERSION = 1
 RECORD, MARKERS, SETTINGS, METRICS = "run.json", "markers.tsv", "settings.toml", "metrics.csv"
 WEIGHTS = {"best": "best.safetensors", "last": "last.safetensors"}
+_HEADER = "dilannot"  # key of our record in the weights' header
 FILES = (RECORD, MARKERS, SETTINGS, METRICS, *WEIGHTS.values())
 
 Which = Literal["best", "last"]
@@ -151,15 +152,16 @@ def save_weights(
     from safetensors.torch import save
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    header = {
+    record = {
         "sha256": _digest(tensors),
-        "epoch": str(epoch),
+        "epoch": epoch,
         # NaN (no positives to choose by) is no JSON.
-        "thresholds": json.dumps([None if np.isnan(value) else round(float(value), 6) for value in thresholds]),
+        "thresholds": [None if np.isnan(value) else round(float(value), 6) for value in thresholds],
     }
     with replacing(run.folder / WEIGHTS[which]) as temporary:
-        # Through bytes: the library's own writer makes a file only its owner can read.
-        temporary.write_bytes(save(tensors, metadata=header))
+        # One entry, because several are written in no fixed order; through bytes, because the library's own writer
+        # makes a file that only its owner can read.
+        temporary.write_bytes(save(tensors, metadata={_HEADER: json.dumps(record)}))
 
 
 def _digest(tensors: dict[str, torch.Tensor]) -> str:
@@ -206,7 +208,7 @@ def load_network(run: Run, which: Which = "best") -> Weights:
     wanted = network.state_dict()
     try:
         with safe_open(path, "pt") as file:
-            header = file.metadata() or {}
+            header = (file.metadata() or {}).get(_HEADER, "")
             found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
             _compare(wanted, {name: tuple(part.get_shape()) for name, part in found.items()}, path)
             tensors = {name: file.get_tensor(name) for name in found}
@@ -218,8 +220,9 @@ def load_network(run: Run, which: Which = "best") -> Weights:
         if not tensor.isfinite().all():
             raise DilannotError(f"{name} holds NaN or infinite weights", where=path, remedy="train it again")
     try:
-        thresholds = [float("nan") if value is None else float(value) for value in json.loads(header["thresholds"])]
-        epoch, digest = int(header["epoch"]), header["sha256"]
+        record = json.loads(header)
+        thresholds = [float("nan") if value is None else float(value) for value in record["thresholds"]]
+        epoch, digest = int(record["epoch"]), record["sha256"]
     except (KeyError, ValueError, TypeError):
         raise DilannotError("its header is not one dilannot writes", where=path) from None
     if digest != _digest(tensors) or len(thresholds) != len(run.markers):

@@ -102,9 +102,12 @@ def annotate(
     stale = _check_output(output, plan, force)
     if dry_run:
         return plan
+    loaded = load_network(record, weights)
+    context = context_of(loaded.network)
+    if tile % context.stride:
+        raise DilannotError(f"a tile of {tile} nt", where="--tile", remedy=f"give a multiple of {context.stride}")
     make_folder(output)
     check_space(output, plan.disk, f"annotating {plan.nucleotides:,} nt for {len(plan.names)} markers")
-    loaded = load_network(record, weights)
     with locked(output), working_folder(output) as work:
         with open(work / _STAGE, "wb") as handle:
             staged = Stage(handle, len(plan.names))
@@ -153,13 +156,16 @@ def _walk(
 ) -> int:
     """Predict and stage everything; how many positions got a value."""
     network = loaded.network.to(device)
-    context = context_of(network)
-    if tile < context.stride or tile % context.stride:
-        raise DilannotError(f"a tile of {tile} nt", where="--tile", remedy=f"give a multiple of {context.stride}")
     nucleotides, began = 0, time.monotonic()
     with predicting(network), progress.task("annotating", plan.nucleotides, "nt") as task:
         for stretch in stream(
-            network, plan.genome, plan.regions, context=context, tile=tile, batch_size=batch_size, device=device
+            network,
+            plan.genome,
+            plan.regions,
+            context=context_of(network),
+            tile=tile,
+            batch_size=batch_size,
+            device=device,
         ):
             if stretch.levels is not None:
                 stage.append(stretch.contig, run_lengths(stretch.levels, stretch.known, stretch.start))

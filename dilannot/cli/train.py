@@ -20,7 +20,7 @@ from dilannot.cli import options
 @click.option(
     "--learning-rate",
     type=click.FloatRange(0, min_open=True),
-    default=3e-3,
+    default=2e-3,
     show_default=True,
     help="Peak of the schedule (warm-up, then cosine).",
 )

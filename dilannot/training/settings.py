@@ -29,7 +29,7 @@ class Settings:
     epochs: int = 10
     max_steps: int = 0
     batch_size: int = 2
-    learning_rate: float = 3e-3
+    learning_rate: float = 2e-3
     clip: float = 1.0
     seed: int = 0
 

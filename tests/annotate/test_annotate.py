@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 import numpy as np
-import pyBigWig
 import pybigtools
+import pyBigWig
 import pytest
 import torch
 from conftest import Inputs, make_run
@@ -95,7 +95,9 @@ def test_names_of_colliding_markers_differ(tracks: Path) -> None:
 
 
 @pytest.mark.parametrize("region", ["chr1:4,567-8,901", "chr2:-10", "chr1:30011-30011", "chrM"])
-def test_a_region_equals_that_part_of_the_whole(run: Path, tracks: Path, tmp_path: Path, inputs: Inputs, region: str) -> None:
+def test_a_region_equals_that_part_of_the_whole(
+    run: Path, tracks: Path, tmp_path: Path, inputs: Inputs, region: str
+) -> None:
     part = tmp_path / "part"
     annotate(run, output=part, regions=[region], tile=400, processes=1)
     [text] = manifest(part)["regions"]
@@ -123,7 +125,9 @@ def test_the_same_command_writes_the_same_bytes(run: Path, tracks: Path, tmp_pat
         assert (tmp_path / "t" / name).read_bytes() == (tracks / name).read_bytes()
 
 
-def test_existing_tracks_are_kept_without_force_and_replaced_whole_with_it(run: Path, inputs: Inputs, tmp_path: Path) -> None:
+def test_existing_tracks_are_kept_without_force_and_replaced_whole_with_it(
+    run: Path, inputs: Inputs, tmp_path: Path
+) -> None:
     output = tmp_path / "t"
     annotate(run, output=output, regions=["chrM"], processes=1)
     before = {name: (output / name).read_bytes() for name in os.listdir(output)}

@@ -61,7 +61,9 @@ def genome_of(folder: Path, length: int) -> Genome:
         ("dilated", 40_003, (12_345, 23_456), 5_000),
     ],
 )
-def test_stitched_tiles_equal_one_pass(tmp_path: Path, name: str, length: int, region: tuple[int, int], tile: int) -> None:
+def test_stitched_tiles_equal_one_pass(
+    tmp_path: Path, name: str, length: int, region: tuple[int, int], tile: int
+) -> None:
     genome, network = genome_of(tmp_path, length), network_of(name)
     context = context_of(network)
     with predicting(network):
@@ -97,7 +99,12 @@ def test_the_stream_covers_regions_once_and_marks_n(tmp_path: Path, name: str, b
     seen = np.zeros(length, int)
     with predicting(network):
         whole = network(torch.from_numpy(codes)[None])[0].sigmoid().numpy()
-        options = {"context": context, "tile": 5 * context.stride, "batch_size": batch_size, "device": torch.device("cpu")}
+        options = {
+            "context": context,
+            "tile": 5 * context.stride,
+            "batch_size": batch_size,
+            "device": torch.device("cpu"),
+        }
         last = 0
         for stretch in stream(network, genome, regions, **options):
             assert stretch.start >= last

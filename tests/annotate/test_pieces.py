@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ def test_the_stage_gives_back_runs_that_do_not_show_where_they_were_cut(
         stage = Stage(handle, 3)
         for contig in ("a", "b"):
             edges = [0, *sorted(cuts), 40]
-            for start, end in zip(edges, edges[1:], strict=False):
+            for start, end in itertools.pairwise(edges):
                 stage.append(contig, run_lengths(levels[:, start:end], known[start:end], start))
         stage.flush()
     for marker in range(3):
@@ -60,7 +61,9 @@ def test_the_stage_gives_back_runs_that_do_not_show_where_they_were_cut(
 
 
 @given(LEVELS, KNOWN, st.integers(1, 2))
-def test_calls_are_the_stretches_at_or_above_the_threshold(levels: np.ndarray, known: np.ndarray, threshold: int) -> None:
+def test_calls_are_the_stretches_at_or_above_the_threshold(
+    levels: np.ndarray, known: np.ndarray, threshold: int
+) -> None:
     runs = run_lengths(levels[:1], known, 0)
     start, end, highest = call(runs.start, runs.end, runs.level, threshold)
     expected = known & (levels[0] >= threshold)
@@ -74,7 +77,19 @@ def test_thresholds_become_levels() -> None:
 
 
 def test_names_are_safe_and_unique() -> None:
-    names = ["GM12878|CTCF|None", "GM12878 CTCF None", "../../etc/x", "-rf", ".", "α", "a", "A", "x" * 400, "x" * 401, "H2A.Z+"]
+    names = [
+        "GM12878|CTCF|None",
+        "GM12878 CTCF None",
+        "../../etc/x",
+        "-rf",
+        ".",
+        "α",
+        "a",
+        "A",
+        "x" * 400,
+        "x" * 401,
+        "H2A.Z+",
+    ]
     safe = safe_names(names)
     assert safe[0] == "GM12878_CTCF_None"
     assert safe[10] == "H2A.Z+"

@@ -41,14 +41,22 @@ def test_windows_with_too_many_n_or_excluded_bases_go(inputs: Inputs, tmp_path: 
             if sequence[start : start + 500].count("N") <= 50 and not excluded:
                 expected.add((name, start))
     assert kept == expected
-    assert record["windows_dropped"] == {"n": 7, "excluded": 1, "border": 0, "short_contigs": 1, "tail_bases": 11 + 345 + 400}
+    assert record["windows_dropped"] == {
+        "n": 7,
+        "excluded": 1,
+        "border": 0,
+        "short_contigs": 1,
+        "tail_bases": 11 + 345 + 400,
+    }
 
 
 def test_summary_and_marker_table(inputs: Inputs, dataset: Path) -> None:
     with h5py.File(dataset) as file:
         for i, name in enumerate(schema.texts(file["markers/name"][:])):
             assert file["markers/peaks_read"][i] == len(inputs.peaks[name])
-            covered = {base for contig, start, end in inputs.peaks[name] for base in ((contig, x) for x in range(start, end))}
+            covered = {
+                base for contig, start, end in inputs.peaks[name] for base in ((contig, x) for x in range(start, end))
+            }
             assert file["markers/bases_covered"][i] == len(covered)
     record = attributes(dataset)
     assert record["settings"] == {"window": 500, "max_n": 0.1, "max_excluded": 0.1, "split": "blocks", "seed": 0}

@@ -52,6 +52,7 @@ def test_sequence_and_mask_equal_the_genome(inputs: Inputs, dataset: Path) -> No
 
 def test_batches_cover_a_split_once_in_an_order_the_seed_decides(dataset: Path) -> None:
     with Dataset(dataset) as data:
+
         def sequences(**options: object) -> list[bytes]:
             batches = data.batches("train", 7, **options)  # type: ignore[arg-type]
             return [row.numpy().tobytes() for batch in batches for row in batch.inputs["sequence"]]

@@ -18,7 +18,11 @@ from dilannot.errors import DilannotError
         ("E117-DNase.macs2.narrowPeak.gz", "E117-DNase.macs2", "DNase"),
         ("wgEncodeAwgDnaseUwdukeK562UniPk.narrowPeak.gz", "wgEncodeAwgDnaseUwdukeK562UniPk", "DNase"),
         ("wgEncodeAwgTfbsSydhK562MazUniPk.narrowPeak.gz", "wgEncodeAwgTfbsSydhK562MazUniPk", "TFBS"),
-        ("wgEncodeBroadHistoneGm12878H3k04me1StdPkV2.broadPeak.gz", "wgEncodeBroadHistoneGm12878H3k04me1StdPkV2", "histone"),
+        (
+            "wgEncodeBroadHistoneGm12878H3k04me1StdPkV2.broadPeak.gz",
+            "wgEncodeBroadHistoneGm12878H3k04me1StdPkV2",
+            "histone",
+        ),
         ("K562_CTCF.bed", "K562_CTCF", "TFBS"),
         ("something.bed.gz", "something", "unknown"),
     ],

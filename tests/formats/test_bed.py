@@ -25,7 +25,9 @@ def read(path: Path) -> list[tuple[str, int, int]]:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS, extra=st.integers(0, 17), crlf=st.booleans(), last=st.booleans())
-def test_what_is_written_is_read(tmp_path: Path, rows: list[tuple[str, int, int]], extra: int, crlf: bool, last: bool) -> None:
+def test_what_is_written_is_read(
+    tmp_path: Path, rows: list[tuple[str, int, int]], extra: int, crlf: bool, last: bool
+) -> None:
     end = "\r\n" if crlf else "\n"
     lines = [f"{name}\t{start}\t{start + width}" + "\tx" * extra for name, start, width in rows]
     path = tmp_path / "peaks.bed"
@@ -35,7 +37,9 @@ def test_what_is_written_is_read(tmp_path: Path, rows: list[tuple[str, int, int]
 
 def test_headers_and_blank_lines_are_passed_over_and_lines_still_counted(tmp_path: Path) -> None:
     path = tmp_path / "peaks.bed"
-    path.write_bytes(b"# comment\ntrack name=x\nbrowser position chr1\n\nchr1\t1\t2\n \t \nbrowserish\t3\t4\ntrackless\t5\t6\r\n")
+    path.write_bytes(
+        b"# comment\ntrack name=x\nbrowser position chr1\n\nchr1\t1\t2\n \t \nbrowserish\t3\t4\ntrackless\t5\t6\r\n"
+    )
     found = read_intervals(path)
     assert found.line.tolist() == [5, 7, 8]
     assert read(path) == [("chr1", 1, 2), ("browserish", 3, 4), ("trackless", 5, 6)]

@@ -36,7 +36,7 @@ def packed(plain: Path, kind: str) -> Path:
 @pytest.mark.parametrize("kind", ["plain", "bgzip", "gzip"])
 def test_a_genome_reads_the_same_in_every_packing(plain: Path, kind: str) -> None:
     path = packed(plain, kind)
-    found = dict((contig.name, (contig, codes)) for contig, codes in read_contigs(path))
+    found = {contig.name: (contig, codes) for contig, codes in read_contigs(path)}
     genome = Genome(path)
     assert genome.lengths == {name: len(sequence) for name, sequence in CONTIGS.items()}
     for name, sequence in CONTIGS.items():

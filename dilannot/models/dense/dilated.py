@@ -51,7 +51,7 @@ class Dilated(nn.Module):
         hidden: int = 125,
         batch_norm: bool = True,
         batch_norm_decay: float = 0.9,
-        dropout: float = 0.1,
+        dropout: float = 0.01,
         embedding: int = 4,
     ) -> None:
         super().__init__()

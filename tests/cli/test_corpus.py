@@ -1,0 +1,115 @@
+"""The given corpus of bad and odd inputs: every FASTA, peak and region case ends as it should."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import SHARED, Cli, make_run
+
+from dilannot.data.dataset import Dataset
+from dilannot.formats.fasta import read_contigs
+from dilannot.info import describe
+
+CORPUS = SHARED / "bad-inputs"
+pytestmark = pytest.mark.skipif(not CORPUS.exists(), reason="needs ../shared/bad-inputs")
+
+if CORPUS.exists():
+    with open(CORPUS / "EXPECT.tsv", newline="") as table:
+        CASES = list(csv.DictReader(table, delimiter="\t", quoting=csv.QUOTE_NONE))
+else:
+    CASES = []
+BUILD = [row for row in CASES if row["command"] == "build-data"]
+REGIONS = [row for row in CASES if row["path"].startswith("@region=")]
+
+# What the table says in words of its "ok" cases, as figures: peaks read by marker (None: only that it builds).
+PEAKS_READ = {
+    "adjacent_windows": 3, "bed3": 3, "broadpeak9": 3, "crlf": 3, "gz_two_members": 2, "header_lines": 3,
+    "last_line_cut_digit": 4, "nonutf8_name_field": 2, "other_files": 3, "score_over_1000": 2, "some_unknown": 5,
+    "summit_outside": 2, "unsorted": 3, "vertical_tab": 2, "bomb_lines": 200_000, "gz_is_text": 3,
+}  # fmt: skip
+SAME_AS_GOOD = {
+    "bgzip_ok.fa.gz", "blank_between.fa", "crlf.fa", "no_trailing_newline.fa", "lowercase.fa", "plain_gzip.fa.gz",
+    "empty_fai.fa", "fai_huge.fa", "fai_len_short.fa", "fai_midline.fa", "fai_negative.fa", "stale_fai.fa",
+}  # fmt: skip
+
+
+def pattern(check: str) -> str:
+    """The part of the check column that is a pattern for the message."""
+    return check.split(" OR ")[0].replace("ok: ", "")
+
+
+@pytest.mark.parametrize("row", BUILD, ids=lambda row: row["path"])
+def test_build_data(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: dict[str, str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = row["path"] if "://" in row["path"] else CORPUS / row["path"]
+    genome, peaks = (
+        (given, CORPUS / "good/peaks") if not row["path"].startswith("narrowpeak") else (CORPUS / "good/ref.fa", given)
+    )
+    if row["path"] == "narrowpeak/empty_folder" and not Path(peaks).exists():
+        (tmp_path / "in" / "empty_folder").mkdir(parents=True)
+        peaks = tmp_path / "in" / "empty_folder"
+    before = sorted(os.listdir())
+    result = cli("build-data", genome, peaks, "--window", 1000, "--split", "windows")
+    assert "Traceback" not in result.err
+    assert "\x1b" not in result.err
+    if row["outcome"] == "error":
+        assert result.code in (1, 3), result.err
+    if result.code:
+        assert row["outcome"] != "ok", result.err
+        [line] = [line for line in result.err.splitlines() if line.startswith("error: ")]
+        assert re.search(pattern(row["check"]), line), line
+        assert len(line) < 500
+        assert sorted(os.listdir()) == before
+        return
+    look_into(row["path"].split("/")[1], tmp_path / "dataset.h5", Path(genome), result.err)
+    assert sorted(os.listdir()) == sorted([*before, "dataset.h5"])
+
+
+def look_into(case: str, path: Path, genome: Path, err: str) -> None:
+    """An accepted case must also be right."""
+    with Dataset(path) as data:
+        counts = data._file["markers/peaks_read"][:].tolist()
+        if case in PEAKS_READ:
+            assert counts == [PEAKS_READ[case]]
+        if case in SAME_AS_GOOD:
+            good = {contig.name: (contig.md5, contig.length) for contig, _ in read_contigs(CORPUS / "good/ref.fa")}
+            assert {contig["name"]: (contig["md5"], contig["length"]) for contig in data.contigs} == good
+    if case == "some_unknown":
+        assert "chrUn_gl000220" in err
+        assert "chrM" in err
+        assert sum(describe(path)["provenance"]["peaks_on_unknown_contigs"].values()) == 2
+    if case == "iupac.fa":
+        assert "10 ambiguous" in err
+    if case == "other_files":
+        assert "README.txt" in err
+    if case == "tiny_contigs.fa":
+        assert "2 contigs are shorter" in err
+
+
+@pytest.mark.parametrize("row", REGIONS, ids=lambda row: row["path"])
+def test_regions(cli: Cli, tmp_path: Path, row: dict[str, str]) -> None:
+    run = make_run(tmp_path / "run", CORPUS / "good/ref.fa", "toy-blocks")
+    result = cli("annotate", run, "-r", row["path"].removeprefix("@region="), "-o", tmp_path / "tracks")
+    if row["outcome"] == "error":
+        assert result.code == 1
+        assert re.search(row["check"], result.err)
+        assert not (tmp_path / "tracks").exists()
+    else:
+        expected = int(re.match(r"\d+", row["check"])[0])  # type: ignore[index]
+        assert result.code == 0
+        assert {track["bases"] for track in describe(tmp_path / "tracks")["tracks"]} == {expected}
+        assert ("clipped" in result.err) == ("clipped" in row["check"])
+
+
+def test_the_check_can_fail(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sound input passes what the cases above go through, and is not refused."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(CORPUS / "good", tmp_path / "good")
+    assert cli("build-data", "good/ref.fa", "good/peaks", "--window", 1000, "--split", "windows").code == 0
+    with pytest.raises(AssertionError):
+        look_into("bed3", tmp_path / "dataset.h5", Path("good/ref.fa"), "")

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+import toy_models  # noqa: F401 (registers)
+
+from dilannot.errors import DilannotError
+from dilannot.info import describe
+from dilannot.models import registry
+from dilannot.run import load_network, read_run
+from dilannot.training.loop import plan, train
+from dilannot.training.settings import Settings
+
+THIN = {"filters": (8, 12, 6), "hidden": 7, "dilations": (1, 3), "kernel": 5, "stride": 5}
+SETTINGS = Settings(epochs=2, batch_size=8, learning_rate=1e-2)
+
+
+def metrics(run: Path) -> list[dict[str, str]]:
+    with open(run / "metrics.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_same_seed_gives_the_same_metrics_file_and_weights(dataset: Path, tmp_path: Path) -> None:
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        settings = Settings(epochs=2, batch_size=8, learning_rate=1e-2, seed=seed)
+        train(dataset, tmp_path / name, arguments=THIN, settings=settings, device="cpu")
+    files = [{path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in "abc"]
+    assert files[0] == files[1]
+    assert files[0]["metrics.csv"] != files[2]["metrics.csv"]
+
+
+def test_a_run_says_what_happened(dataset: Path, tmp_path: Path) -> None:
+    train(dataset, tmp_path / "run", arguments=THIN, settings=SETTINGS)
+    rows = metrics(tmp_path / "run")
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert set(rows[0]) == {
+        "epoch", "step", "learning_rate", "train_loss", "validation_loss", "pr_auc_TFBS", "pr_auc_histone", "pr_auc_DNase"
+    }  # fmt: skip
+    record = describe(tmp_path / "run")
+    assert record["kind"] == "run"
+    assert record["epochs"] == 2
+    assert record["settings"]["learning_rate"] == 1e-2
+    assert Path(record["dataset"]) == dataset
+    assert Path(record["genome"]) == dataset.with_name("genome.fa")
+
+
+def test_training_lowers_the_loss(dataset: Path, tmp_path: Path) -> None:
+    settings = Settings(epochs=6, batch_size=4, learning_rate=1e-2)
+    train(dataset, tmp_path / "run", arguments=THIN | {"dropout": 0.0}, settings=settings)
+    losses = [float(row["train_loss"]) for row in metrics(tmp_path / "run")]
+    assert losses[-1] < losses[0]
+
+
+def test_a_network_learns_what_can_be_learnt(inputs: object, tmp_path: Path) -> None:
+    """Peaks on every run of G and C: the network finds them, so the whole way from peaks to PR AUC is right."""
+    import numpy as np
+    from conftest import write_fasta
+
+    from dilannot.data.build import build_dataset
+    from dilannot.evaluate import evaluate
+
+    random = np.random.default_rng(0)
+    letters = np.where(np.repeat(random.random(2000) < 0.2, 50), random.choice(list("GC"), 100_000), "")
+    sequence = np.where(letters == "", random.choice(list("AT"), 100_000), letters)
+    genome = write_fasta(tmp_path / "g.fa", {"c": "".join(sequence)})
+    rich = np.flatnonzero(letters[::50] != "")
+    (tmp_path / "gc.bed").write_text("".join(f"c\t{at * 50}\t{at * 50 + 50}\n" for at in rich))
+    build_dataset(genome, [tmp_path / "gc.bed"], tmp_path / "d.h5", window=1000)
+    settings = Settings(epochs=8, batch_size=4, learning_rate=1e-2)
+    train(tmp_path / "d.h5", tmp_path / "run", arguments=THIN, settings=settings)
+    result = evaluate(tmp_path / "run")
+    assert result.scores.pr_auc[0] > 0.95
+    assert result.scores.base_rate[0] < 0.4
+
+
+def test_max_steps_ends_the_training(dataset: Path, tmp_path: Path) -> None:
+    settings = Settings(epochs=50, max_steps=3, batch_size=8)
+    assert plan(dataset, settings).startswith("3 steps")
+    train(dataset, tmp_path / "run", arguments=THIN, settings=settings)
+    assert [row["step"] for row in metrics(tmp_path / "run")] == ["3"]
+
+
+def test_the_saved_network_is_the_trained_one(dataset: Path, tmp_path: Path) -> None:
+    train(dataset, tmp_path / "run", arguments=THIN, settings=SETTINGS)
+    last, again = (load_network(read_run(tmp_path / "run"), "last") for _ in range(2))
+    assert last.epoch == 2
+    assert last.sha256 == again.sha256
+    sequence = torch.randint(0, 5, (1, 500))
+    assert torch.equal(last.network.eval()(sequence), again.network.eval()(sequence))
+    assert load_network(read_run(tmp_path / "run"), "best").epoch in (1, 2)
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_weights(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = registry._NETWORKS["dilated"].forward
+    steps = 0
+
+    def diverge(self: torch.nn.Module, sequence: torch.Tensor, keep: tuple[int, int] | None = None) -> torch.Tensor:
+        nonlocal steps
+        steps += self.training
+        result: torch.Tensor = forward(self, sequence, keep)
+        return result * float("nan") if steps > 12 and self.training else result
+
+    monkeypatch.setattr(registry._NETWORKS["dilated"], "forward", diverge)
+    with pytest.raises(DilannotError, match="loss is nan at step 13"):
+        train(dataset, tmp_path / "run", arguments=THIN, settings=SETTINGS)
+    assert load_network(read_run(tmp_path / "run")).epoch == 1
+
+
+def test_an_existing_run_is_kept_without_force(dataset: Path, tmp_path: Path) -> None:
+    settings = Settings(epochs=1, max_steps=1)
+    train(dataset, tmp_path / "run", arguments=THIN, settings=settings)
+    with pytest.raises(DilannotError, match="holds a run already"):
+        train(dataset, tmp_path / "run", arguments=THIN, settings=settings)
+    train(dataset, tmp_path / "run", arguments=THIN, settings=settings, force=True)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.doc").write_text("mine")
+    for force in (False, True):
+        with pytest.raises(DilannotError, match="other things in it"):
+            train(dataset, tmp_path / "other", arguments=THIN, settings=settings, force=force)
