@@ -83,9 +83,13 @@ class ScoreHistograms:
         rate = positives / max(positions, 1)
         return Scores(np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs]), rate, positives, positions)
 
-    def best_thresholds(self) -> Floats:
-        """Per marker the probability from which calling gives the best F1; NaN without positives."""
-        return np.array([_best_threshold(self.all[i], self.positive[i]) for i in range(len(self.all))])
+    def matching_thresholds(self) -> Floats:
+        """Per marker the probability from which as many positions are called as are positive; NaN without positives.
+
+        There precision equals recall. (The best F1 is no better a rule: where a network has learnt little, it calls
+        most of the genome.)
+        """
+        return np.array([_matching_threshold(self.all[i], self.positive[i]) for i in range(len(self.all))])
 
 
 def _descending(
@@ -106,10 +110,10 @@ def _areas(everything: NDArray[np.uint32], positive: NDArray[np.uint32]) -> tupl
     return float(roc), float((np.diff(true, prepend=0) * precision).sum() / true[-1])
 
 
-def _best_threshold(everything: NDArray[np.uint32], positive: NDArray[np.uint32]) -> float:
+def _matching_threshold(everything: NDArray[np.uint32], positive: NDArray[np.uint32]) -> float:
     true, false, bins = _descending(everything, positive)
     if not len(true) or not true[-1]:
         return float("nan")
-    best = bins[int(np.argmax(2 * true / (true + false + true[-1])))]
+    nearest = bins[int(np.argmin(np.abs(true + false - true[-1])))]
     # From the lower edge of that bin.
-    return float(1 / (1 + np.exp(LIMIT - (best - 0.5) * _STEP)))
+    return float(1 / (1 + np.exp(LIMIT - (nearest - 0.5) * _STEP)))

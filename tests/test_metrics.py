@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
+from sklearn.metrics import average_precision_score, precision_score, recall_score, roc_auc_score
 
 from dilannot.metrics import LIMIT, ScoreHistograms
 
@@ -78,12 +78,20 @@ def test_perfect_and_hopeless_scores() -> None:
         assert (scores.roc_auc[0], scores.pr_auc[0]) == (pytest.approx(roc), pytest.approx(average))
 
 
-def test_the_best_threshold_has_the_best_f1() -> None:
+def test_calling_from_the_matching_threshold_covers_as_much_as_the_labels() -> None:
     logits, labels, mask = example(2)
     histograms = ScoreHistograms(4)
     count(histograms, logits, labels, mask)
     probabilities = torch.sigmoid(logits).numpy()
-    for marker, threshold in enumerate(histograms.best_thresholds()):
+    for marker, threshold in enumerate(histograms.matching_thresholds()):
         truth, score = labels[:, marker][mask.numpy()], probabilities[:, marker][mask.numpy()]
-        best = max(f1_score(truth, score >= value) for value in np.quantile(score, np.linspace(0, 0.9999, 200)))
-        assert f1_score(truth, score >= threshold) >= best - 1e-3
+        called = score >= threshold
+        assert called.sum() == pytest.approx(truth.sum(), abs=3)
+        assert precision_score(truth, called) == pytest.approx(recall_score(truth, called), abs=0.02)
+
+
+def test_a_marker_without_positives_has_no_threshold() -> None:
+    logits, labels, mask = example(1)
+    histograms = ScoreHistograms(4)
+    count(histograms, logits, labels, mask)
+    assert np.isnan(histograms.matching_thresholds()).tolist() == [False, False, False, True]

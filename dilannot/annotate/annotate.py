@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 import dilannot
-from dilannot.annotate.calls import threshold_levels
+from dilannot.annotate.calls import MERGE_GAP, MIN_LENGTH, CallRule, threshold_levels
 from dilannot.annotate.compress import LEVELS, run_lengths
 from dilannot.annotate.plan import Plan, make_plan
 from dilannot.annotate.store import Stage
@@ -49,14 +49,15 @@ def annotate(
     regions: Sequence[str] = (),
     weights: Which = "best",
     threshold: float | None = None,
+    merge_gap: int = MERGE_GAP,
+    min_length: int = MIN_LENGTH,
     tile: int = TILE,
     batch_size: int | None = None,
     device: str = "auto",
     processes: int | None = None,
     force: bool = False,
-    dry_run: bool = False,
     progress: Progress | None = None,
-) -> Annotation | Plan:
+) -> Annotation:
     """Stream regions of a genome through a run and write its tracks.
 
     Every position gets the probability that one pass over its whole contig would give it. Unknown bases (N) get none.
@@ -74,8 +75,10 @@ def annotate(
     weights
         Those of the best or the last epoch.
     threshold
-        Probability from which positions are called, for all markers; by default each marker's own, the one with the
-        best F1 on the validation split.
+        Probability from which positions are called, for all markers; by default each marker's own, at which calls
+        cover as much of the validation split as its peaks do.
+    merge_gap, min_length
+        Calls this close, nt, are one; shorter ones are dropped.
     tile
         Kept nt of a tile.
     batch_size
@@ -86,8 +89,6 @@ def annotate(
         Writers at work at the same time; one per core by default.
     force
         Overwrite tracks that lie there.
-    dry_run
-        Only plan.
 
     Raises
     ------
@@ -100,26 +101,23 @@ def annotate(
         raise DilannotError(f"a threshold of {threshold}", where="--threshold", remedy="give a probability above 0")
     plan = make_plan(record, genome, regions, progress)
     stale = _check_output(output, plan, force)
-    if dry_run:
-        return plan
     loaded = load_network(record, weights)
-    context = context_of(loaded.network)
-    if tile % context.stride:
-        raise DilannotError(f"a tile of {tile} nt", where="--tile", remedy=f"give a multiple of {context.stride}")
+    stride = context_of(loaded.network).stride
+    if tile % stride:
+        raise DilannotError(f"a tile of {tile} nt", where="--tile", remedy=f"give a multiple of {stride}")
     make_folder(output)
     check_space(output, plan.disk, f"annotating {plan.nucleotides:,} nt for {len(plan.names)} markers")
+    levels = threshold_levels(np.full(len(plan.names), threshold) if threshold else loaded.thresholds).tolist()
+    rules = [CallRule(level, merge_gap, min_length) for level in levels]
+    tracks = [Track(i, name, rule) for i, (name, rule) in enumerate(zip(plan.names, rules, strict=True))]
     with locked(output), working_folder(output) as work:
         with open(work / _STAGE, "wb") as handle:
-            staged = Stage(handle, len(plan.names))
-            nucleotides = _walk(
-                loaded, plan, staged, tile, batch_size or (1 if where.type == "cpu" else 8), where, progress
-            )
+            stage = Stage(handle, len(tracks))
+            nucleotides = _walk(loaded, plan, stage, tile, batch_size or _batch_size(where), where, progress)
         if not nucleotides:
             raise DilannotError("nothing but N in the regions asked for", where=plan.genome.path)
-        check_space(output, staged.runs * _TRACK_BYTES_PER_RUN, "writing the tracks")
-        levels = threshold_levels(np.full(len(plan.names), threshold) if threshold else loaded.thresholds).tolist()
-        tracks = [Track(i, name, level) for i, (name, level) in enumerate(zip(plan.names, levels, strict=True))]
-        written = _write(work, tracks, staged, plan.genome.lengths, processes or _cores(), progress)
+        check_space(output, stage.runs * _TRACK_BYTES_PER_RUN, "writing the tracks")
+        written = _write(work, tracks, stage, plan.genome.lengths, processes or _cores(), progress)
         rows = [_row(record, track, written[track.marker]) for track in tracks]
         # Without a manifest the folder counts as unfinished, whatever happens between here and the last line.
         (output / MANIFEST).unlink(missing_ok=True)
@@ -128,6 +126,10 @@ def annotate(
             path.unlink(missing_ok=True)
         write_json(output / MANIFEST, _manifest(record, loaded, plan, nucleotides, rows))
     return Annotation(output, nucleotides, rows)
+
+
+def _batch_size(device: torch.device) -> int:
+    return 1 if device.type == "cpu" else 8
 
 
 def _cores() -> int:
@@ -176,11 +178,11 @@ def _walk(
 
 
 def _write(
-    work: Path, tracks: list[Track], staged: Stage, lengths: dict[str, int], processes: int, progress: Progress
+    work: Path, tracks: list[Track], stage: Stage, lengths: dict[str, int], processes: int, progress: Progress
 ) -> dict[int, Written]:
     written = {}
     with progress.task("writing tracks", len(tracks), "tracks") as task:
-        for result in write_tracks(work, work / _STAGE, tracks, staged.pieces, lengths, processes):
+        for result in write_tracks(work, work / _STAGE, tracks, stage.pieces, lengths, processes):
             written[result.marker] = result
             task.advance(1)
     return written
@@ -193,7 +195,7 @@ def _row(run: Run, track: Track, written: Written) -> dict[str, Any]:
         "class": marker.marker_class,
         "bigwig": f"{track.name}.bw",
         "bed": f"{track.name}.bed",
-        "threshold": track.threshold / LEVELS,
+        "threshold": track.rule.threshold / LEVELS,
         "bases": written.bases,
         "calls": written.calls,
         "called_bases": written.called_bases,

@@ -13,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
-from dilannot.annotate.calls import call
+from dilannot.annotate.calls import CallRule, call
 from dilannot.annotate.compress import LEVELS
 from dilannot.annotate.store import Piece, read_runs
 from dilannot.errors import ENVIRONMENT, DilannotError
@@ -23,11 +23,11 @@ from dilannot.formats.bigwig import write_bigwig
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """What to write for one marker: `name` is its file name without extension, `threshold` a level."""
+    """What to write for one marker; `name` is its file name without extension."""
 
     marker: int
     name: str
-    threshold: int
+    rule: CallRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def _write_track(folder: Path, stage: Path, track: Track, pieces: list[Piece], l
     lines: list[str] = []
     called = 0
     for contig, starts, ends, levels in contigs:
-        start, end, highest = call(starts, ends, levels, track.threshold)
+        start, end, highest = call(starts, ends, levels, track.rule)
         called += int((end - start).sum())
         for first, last, level in zip(start.tolist(), end.tolist(), highest.tolist(), strict=True):
             lines.append(bed_line(contig, first, last, f"{track.name}_{len(lines) + 1}", level / LEVELS))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dilannot.cli import options
+
+if TYPE_CHECKING:
+    from dilannot.cli.console import ConsoleProgress
 
 
 @click.command("annotate", short_help="run/ + FASTA -> a bigWig and a BED per marker")
@@ -23,8 +27,12 @@ from dilannot.cli import options
 @click.option(
     "--threshold",
     type=float,
-    help="Probability to call from, for all markers.  [default: each marker's best F1 in validation]",
+    help="Probability to call from, for all markers.  [default: each its own, from validation]",
 )
+@click.option(
+    "--merge-gap", type=click.IntRange(0), default=50, show_default=True, help="Calls this close, nt, are one."
+)
+@click.option("--min-length", type=click.IntRange(1), default=50, show_default=True, help="Shortest call, nt.")
 @click.option("--tile", type=click.IntRange(1), default=25_000, show_default=True, help="Kept nt of a tile.")
 @click.option(
     "--batch-size", type=click.IntRange(1), help="Tiles predicted together.  [default: 1 on a CPU, 8 on a GPU]"
@@ -41,6 +49,8 @@ def command(
     output: Path,
     weights: str,
     threshold: float | None,
+    merge_gap: int,
+    min_length: int,
     tile: int,
     batch_size: int | None,
     device: str,
@@ -55,11 +65,15 @@ def command(
     tracks.json, which says what is in the folder. Tiles are read with enough context that the result equals one pass
     over the whole contig. Where the genome is N, the tracks are empty.
     """
-    from dilannot.annotate.annotate import Annotation, annotate
     from dilannot.cli.console import ConsoleProgress
 
-    options.set_threads(threads)
     progress = ConsoleProgress(quiet=quiet)
+    if dry_run:
+        _print_plan(run, genome, regions, output, progress)
+        return
+    from dilannot.annotate.annotate import annotate
+
+    options.set_threads(threads)
     result = annotate(
         run,
         genome,
@@ -67,23 +81,31 @@ def command(
         regions=regions,
         weights=weights,  # type: ignore[arg-type]
         threshold=threshold,
+        merge_gap=merge_gap,
+        min_length=min_length,
         tile=tile,
         batch_size=batch_size,
         device=device,
         processes=threads,
         force=force,
-        dry_run=dry_run,
         progress=progress,
     )
-    if not isinstance(result, Annotation):
-        regions_text = ", ".join(map(str, result.regions[:5])) + (" ..." if len(result.regions) > 5 else "")
-        click.echo(
-            f"{result.nucleotides:,} nt of {result.genome.path} ({regions_text}), {len(result.names)} markers "
-            f"-> {output}; at most about {result.disk / 1e6:,.0f} MB of disk"
-        )
-        return
     calls = sum(track["calls"] for track in result.tracks)
     progress.say(
         f"wrote {2 * len(result.tracks)} files to {output}: {result.nucleotides:,} nt, {calls:,} calls; "
         "open the .bw and .bed files in IGV or the UCSC browser"
+    )
+
+
+def _print_plan(
+    run: Path, genome: Path | None, regions: tuple[str, ...], output: Path, progress: ConsoleProgress
+) -> None:
+    from dilannot.annotate.plan import make_plan
+    from dilannot.run import read_run
+
+    plan = make_plan(read_run(run), genome, regions, progress)
+    shown = ", ".join(map(str, plan.regions[:5])) + (" ..." if len(plan.regions) > 5 else "")
+    click.echo(
+        f"{plan.nucleotides:,} nt of {plan.genome.path} ({shown}), {len(plan.names)} markers -> {output}; "
+        f"at most about {plan.disk / 1e6:,.0f} MB of disk"
     )

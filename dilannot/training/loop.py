@@ -179,7 +179,7 @@ def _epoch(state: _Training, epoch: int) -> bool:
             **{f"pr_auc_{name}": value for name, value in pr_aucs.items()},
         }
     )
-    thresholds = histograms.best_thresholds()
+    thresholds = histograms.matching_thresholds()
     if goodness > state.best:
         state.best = goodness
         save_weights(state.run, "best", state.network, epoch=epoch, thresholds=thresholds)

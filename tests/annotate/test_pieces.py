@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dilannot.annotate import store
-from dilannot.annotate.calls import call, threshold_levels
+from dilannot.annotate.calls import CallRule, call, threshold_levels
 from dilannot.annotate.compress import run_lengths
 from dilannot.annotate.names import MAX_BYTES, safe_names
 from dilannot.annotate.store import Stage, read_runs
@@ -60,20 +60,26 @@ def test_the_stage_gives_back_runs_that_do_not_show_where_they_were_cut(
             assert (level == whole.level[rows]).all()
 
 
-@given(LEVELS, KNOWN, st.integers(1, 2))
-def test_calls_are_the_stretches_at_or_above_the_threshold(
-    levels: np.ndarray, known: np.ndarray, threshold: int
+@given(LEVELS, KNOWN, st.integers(1, 2), st.integers(0, 5), st.integers(1, 6))
+def test_calls_equal_a_walk_along_the_positions(
+    levels: np.ndarray, known: np.ndarray, threshold: int, gap: int, shortest: int
 ) -> None:
     runs = run_lengths(levels[:1], known, 0)
-    start, end, highest = call(runs.start, runs.end, runs.level, threshold)
-    expected = known & (levels[0] >= threshold)
-    assert (paint(start, end, np.ones(len(start)), 40) == np.where(expected, 1, -1)).all()
-    assert (start[1:] > end[:-1]).all()
-    assert highest.tolist() == [levels[0, first:last].max() for first, last in zip(start, end, strict=True)]
+    start, end, highest = call(runs.start, runs.end, runs.level, CallRule(threshold, gap, shortest))
+    walked: list[list[int]] = []
+    for position in np.flatnonzero(known & (levels[0] >= threshold)).tolist():
+        if walked and position - walked[-1][1] <= gap:
+            walked[-1][1] = position + 1
+        else:
+            walked.append([position, position + 1])
+    walked = [pair for pair in walked if pair[1] - pair[0] >= shortest]
+    assert [list(pair) for pair in zip(start.tolist(), end.tolist(), strict=True)] == walked
+    reached = [levels[0, first:last][known[first:last]].max() for first, last in walked]
+    assert highest.tolist() == reached
 
 
-def test_thresholds_become_levels() -> None:
-    assert threshold_levels(np.array([0.5, 0.001, 0.126, np.nan, 1.0])).tolist() == [50, 1, 13, 50, 100]
+def test_thresholds_become_levels_rounded_up() -> None:
+    assert threshold_levels(np.array([0.5, 0.001, 0.126, np.nan, 1.0, 0.07])).tolist() == [50, 1, 13, 50, 100, 7]
 
 
 def test_names_are_safe_and_unique() -> None:

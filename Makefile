@@ -1,0 +1,40 @@
+# `make demo` and `make test` are the two commands of the README; both install first.
+
+PYTHON ?= python3
+BIN := $(CURDIR)/.venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: demo test lint types clean
+
+# One pip command: torch's range must be resolved together with everything that needs torch.
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $(INSTALLED)
+
+# The four commands, on a slice of hg19 chr20 and the ENCODE peaks of 40 markers, in an empty folder.
+demo: $(INSTALLED)
+	rm -rf demo
+	mkdir demo
+	cp -r examples/chr20.fa.gz examples/peaks demo
+	cd demo && $(BIN)/dilannot build-data chr20.fa.gz peaks/
+	cd demo && $(BIN)/dilannot train --epochs 6
+	cd demo && $(BIN)/dilannot evaluate
+	cd demo && $(BIN)/dilannot annotate --region chr20 -o tracks/
+	@echo
+	@echo "The tracks are in demo/tracks/. In IGV choose genome hg19, load"
+	@echo "  demo/tracks/K562_CTCF_None.bw and demo/tracks/K562_CTCF_None.bed"
+	@echo "  beside demo/peaks/wgEncodeAwgTfbs*K562Ctcf*, and go to chr20:33,500,000-33,600,000."
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -q
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv demo
