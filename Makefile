@@ -22,9 +22,9 @@ demo: $(INSTALLED)
 	cd demo && $(BIN)/dilannot evaluate
 	cd demo && $(BIN)/dilannot annotate --region chr20 -o tracks/
 	@echo
-	@echo "The tracks are in demo/tracks/. In IGV choose genome hg19, load"
-	@echo "  demo/tracks/K562_CTCF_None.bw and demo/tracks/K562_CTCF_None.bed"
-	@echo "  beside demo/peaks/wgEncodeAwgTfbs*K562Ctcf*, and go to chr20:33,500,000-33,600,000."
+	@echo "The tracks are in demo/tracks/: a .bw and a .bed for each of 40 markers."
+	@echo "In IGV choose genome hg19, load demo/tracks/NHEK_H3K4me3_None.bw and .bed, and the peaks they should"
+	@echo "resemble, demo/peaks/E127-H3K4me3.narrowPeak.gz; go to chr20:32,750,001-33,025,000, which is held out."
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -q

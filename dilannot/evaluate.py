@@ -45,7 +45,7 @@ def score_split(
     """
     histograms = ScoreHistograms(len(dataset.markers))
     losses, windows = 0.0, len(dataset.rows(split))
-    with predicting(network), progress.task(f"evaluating {split}", windows * dataset.window, "nt") as task:
+    with predicting(network), progress.task(f"evaluating {split}", windows * dataset.window) as task:
         for batch in dataset.batches(split, batch_size):
             batch = batch.to(device)
             logits = network(**batch.inputs)

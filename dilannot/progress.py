@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Task(Protocol):
-    """One bar: `advance` by an amount of its unit, with a short note beside it."""
+    """One bar: `advance` by an amount, with a short note beside it."""
 
     def advance(self, amount: float, note: str = "") -> None: ...
 
@@ -20,7 +20,9 @@ class Progress(Protocol):
 
     def warn(self, message: str) -> None: ...
 
-    def task(self, title: str, total: float, unit: str) -> AbstractContextManager[Task]: ...
+    def task(self, title: str, total: float | None) -> AbstractContextManager[Task]:
+        """A piece of work of `total` amounts; None when nobody knows how much there is."""
+        ...
 
 
 class _SilentTask:
@@ -38,5 +40,5 @@ class Silent:
         pass
 
     @contextmanager
-    def task(self, title: str, total: float, unit: str) -> Iterator[Task]:
+    def task(self, title: str, total: float | None) -> Iterator[Task]:
         yield _SilentTask()

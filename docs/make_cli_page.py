@@ -11,10 +11,11 @@ PAGE = Path(__file__).parent / "reference" / "cli.md"
 
 def page() -> str:
     parts = ["# Command line\n\nMade by `docs/make_cli_page.py`; every text is what `--help` prints.\n"]
-    for name, command in [("", cli), *cli.commands.items()]:
-        title = f"dilannot {name}".strip()
-        context = click.Context(command, info_name=title, terminal_width=100, max_content_width=100)
-        parts.append(f"## {title}\n\n```\n{command.get_help(context)}\n```\n")
+    top = click.Context(cli, info_name="dilannot", terminal_width=100, max_content_width=100, **cli.context_settings)
+    parts.append(f"## dilannot\n\n```\n{cli.get_help(top)}\n```\n")
+    for name, command in cli.commands.items():
+        context = click.Context(command, parent=top, info_name=name)
+        parts.append(f"## dilannot {name}\n\n```\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
 
 

@@ -159,7 +159,7 @@ def _walk(
     """Predict and stage everything; how many positions got a value."""
     network = loaded.network.to(device)
     nucleotides, began = 0, time.monotonic()
-    with predicting(network), progress.task("annotating", plan.nucleotides, "nt") as task:
+    with predicting(network), progress.task("annotating", plan.nucleotides) as task:
         for stretch in stream(
             network,
             plan.genome,
@@ -181,7 +181,7 @@ def _write(
     work: Path, tracks: list[Track], stage: Stage, lengths: dict[str, int], processes: int, progress: Progress
 ) -> dict[int, Written]:
     written = {}
-    with progress.task("writing tracks", len(tracks), "tracks") as task:
+    with progress.task("writing tracks", len(tracks)) as task:
         for result in write_tracks(work, work / _STAGE, tracks, stage.pieces, lengths, processes):
             written[result.marker] = result
             task.advance(1)

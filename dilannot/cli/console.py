@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 from dilannot.errors import printable
-from dilannot.progress import Task
+from dilannot.progress import Silent, Task
 
 PLAIN_INTERVAL = 30.0  # seconds between lines where stderr is no terminal
 
@@ -31,8 +31,8 @@ class _Bar:
 class _Lines:
     """A line now and then, for logs."""
 
-    def __init__(self, title: str, total: float, unit: str) -> None:
-        self._title, self._total, self._unit = title, total, unit
+    def __init__(self, title: str, total: float | None) -> None:
+        self._title, self._total = title, total
         self._done = 0.0
         self._began = self._said = time.monotonic()
 
@@ -41,9 +41,9 @@ class _Lines:
         now = time.monotonic()
         if now - self._said >= PLAIN_INTERVAL:
             self._said = now
-            share = self._done / self._total if self._total else 1.0
-            left = (now - self._began) * (1 - share) / share if share else float("nan")
-            click.echo(printable(f"{self._title}: {share:.0%}, {left:,.0f} s left  {note}"), err=True)
+            share = self._done / self._total if self._total else 0.0
+            left = f" {share:.0%}, {(now - self._began) * (1 - share) / share:,.0f} s left " if share else ""
+            click.echo(printable(f"{self._title}:{left} {note}"), err=True)
 
 
 class ConsoleProgress:
@@ -61,10 +61,14 @@ class ConsoleProgress:
         self._console.print(f"[yellow]warning:[/] {escape(printable(message))}", soft_wrap=True)
 
     @contextmanager
-    def task(self, title: str, total: float, unit: str) -> Iterator[Task]:
+    def task(self, title: str, total: float | None) -> Iterator[Task]:
         title = printable(title)
-        if self._quiet or not self._console.is_terminal:
-            yield _Lines(title, float("inf") if self._quiet else total, unit)
+        if self._quiet:
+            with Silent().task(title, total) as silent:
+                yield silent
+            return
+        if not self._console.is_terminal:
+            yield _Lines(title, total)
             return
         columns = (
             TextColumn("{task.description}"),

@@ -226,12 +226,11 @@ def _cut_windows(
 ) -> tuple[_Windows, list[Contig]]:
     windows = _Windows()
     contigs: list[Contig] = []
-    with progress.task(f"reading {genome.name}", genome.stat().st_size, "B") as task:
+    with progress.task(f"reading {genome.name}", None) as task:
         for contig, codes in read_contigs(genome):
             _cut_contig(windows, len(contigs), codes, excluded.get(contig.name), window, max_n, max_excluded)
             contigs.append(contig)
-            task.advance(0, f"{contig.name}, {windows.kept:,} windows")
-        task.advance(genome.stat().st_size)
+            task.advance(contig.length, f"{contig.name}, {windows.kept:,} windows")
     unknown = set(excluded).difference(contig.name for contig in contigs)
     if excluded and len(unknown) == len(excluded):
         raise DilannotError("no contig in common with the genome", where="--exclude", remedy="use one assembly")
@@ -309,7 +308,7 @@ def _label(
         here = np.flatnonzero(table.contig == index)
         rows[contig.name][table.start[here] // window] = here
     labels = []
-    with progress.task("reading peaks", len(inputs.files), "files") as task:
+    with progress.task("reading peaks", len(inputs.files)) as task:
         for file in inputs.files:
             peaks = read_intervals(file)
             if not len(peaks.start):

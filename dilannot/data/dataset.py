@@ -15,6 +15,7 @@ from torch import Tensor
 
 from dilannot.data import schema
 from dilannot.data.splits import SPLITS
+from dilannot.errors import DilannotError
 from dilannot.genome.sequence import Codes, N, unpack
 
 
@@ -99,6 +100,24 @@ class Dataset:
         )
         self._offsets = file["labels/offsets"][:]
         self._marker, self._start, self._end = (file[f"labels/{part}"][:] for part in ("marker", "start", "end"))
+        self._check_intervals()
+
+    def _check_intervals(self) -> None:
+        """Refuse intervals that lie outside their window: they would land in another one."""
+        problem = ""
+        for name, offsets, start, end in (
+            ("labels", self._offsets, self._start, self._end),
+            ("sequence/n", self._n_offsets, self._n_start, self._n_end),
+        ):
+            if offsets[0] != 0 or offsets[-1] != len(start) or (np.diff(offsets) < 0).any():
+                problem = f"{name}: the offsets do not fit the intervals"
+            elif (start >= end).any() or (end > self.window).any():
+                problem = f"{name}: an interval leaves its window"
+        if (self._marker >= len(self.markers)).any():
+            problem = "labels/marker: a label of no marker"
+        if problem:
+            self.__exit__(None, None, None)
+            raise DilannotError(problem, where=self.path, remedy="build it again with dilannot build-data")
 
     def __enter__(self) -> Self:
         return self

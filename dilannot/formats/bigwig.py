@@ -14,6 +14,8 @@ from dilannot.errors import ENVIRONMENT, DilannotError
 # bwFinalize writes the magic number once more as the last four bytes: an end mark.
 _END_MARK = bytes.fromhex("26fc8f88")
 
+_ENTRIES = 1 << 20  # given to pyBigWig at a time; the contig's name is repeated for each
+
 Runs = tuple[str, NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 
 
@@ -54,7 +56,10 @@ def write_bigwig(path: Path, lengths: dict[str, int], runs: Iterable[Runs]) -> i
             raise ValueError(f"runs on {contig} overlap, are unsorted or leave the contig")
         if not np.isfinite(values).all():
             raise ValueError(f"a run on {contig} has no finite value")
-        file.addEntries(np.full(len(starts), contig), starts, ends=ends, values=values)
+        for at in range(0, len(starts), _ENTRIES):
+            part = slice(at, at + _ENTRIES)
+            name = np.full(len(starts[part]), contig)
+            file.addEntries(name, starts[part], ends=ends[part], values=values[part])
         bases += int((ends - starts).sum())
     file.close()
     _verify(path, bases)

@@ -200,7 +200,7 @@ def _train_epoch(state: _Training, epoch: int) -> float:
     losses = windows = 0.0
     nucleotides = len(state.dataset.rows("train")) * state.dataset.window
     began = time.monotonic()
-    with state.progress.task(f"epoch {epoch}/{settings.epochs}", nucleotides, "nt") as task:
+    with state.progress.task(f"epoch {epoch}/{settings.epochs}", nucleotides) as task:
         for batch in state.dataset.batches("train", settings.batch_size, shuffle_seed=(settings.seed, epoch)):
             if state.step >= limit:
                 break

@@ -15,6 +15,7 @@ from conftest import Inputs, make_inputs
 
 from dilannot.data import schema
 from dilannot.data.build import build_dataset
+from dilannot.data.dataset import Dataset
 from dilannot.errors import DilannotError
 
 
@@ -176,6 +177,44 @@ def test_a_split_code_out_of_range_is_refused(dataset: Path, tmp_path: Path) -> 
     edit(path, lambda file: file["windows/split"].__setitem__(0, 9))
     with pytest.raises(DilannotError, match="split"), schema.open_dataset(path):
         pass
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "value", "message"),
+    [
+        ("labels/marker", 0, 3, "a label of no marker"),
+        ("labels/end", 5, 501, "labels: an interval leaves its window"),
+        ("labels/start", 5, 500, "labels: an interval leaves its window"),
+        ("labels/offsets", 3, 10_000, "labels: the offsets do not fit"),
+        ("sequence/n_end", 0, 600, "sequence/n: an interval leaves its window"),
+    ],
+)
+def test_intervals_outside_their_window_are_refused(
+    dataset: Path, tmp_path: Path, name: str, row: int, value: int, message: str
+) -> None:
+    path = tmp_path / "bad.h5"
+    shutil.copy(dataset, path)
+    edit(path, lambda file: file[name].__setitem__(row, value))
+    with pytest.raises(DilannotError, match=message):
+        Dataset(path)
+
+
+def test_flipped_bits_are_refused_or_change_nothing(dataset: Path, tmp_path: Path) -> None:
+    """Arrays are checksummed; what is not (attributes, HDF5's own structure) may be read the same or refused."""
+    data = dataset.read_bytes()
+    path = tmp_path / "bad.h5"
+    with Dataset(dataset) as good:
+        expected = good.sequence(np.arange(len(good.split))), good.labels(np.arange(len(good.split)))
+    random = np.random.default_rng(0)
+    for at in random.integers(0, len(data), 60):
+        path.write_bytes(data[:at] + bytes([data[at] ^ (1 << int(random.integers(8)))]) + data[at + 1 :])
+        try:
+            with Dataset(path) as bad:
+                found = bad.sequence(np.arange(len(bad.split))), bad.labels(np.arange(len(bad.split)))
+        except (DilannotError, OSError, ValueError, KeyError, RuntimeError):
+            continue
+        assert (found[0] == expected[0]).all()
+        assert all((getattr(found[1], part) == getattr(expected[1], part)).all() for part in ("marker", "start", "end"))
 
 
 @pytest.mark.parametrize("content", [b"", b"not HDF5 at all"])

@@ -1,0 +1,71 @@
+"""Draw docs/tracks.png: what the demo's network says of a piece of chr20, above the peaks it should find.
+
+make demo && .venv/bin/python docs/make_picture.py demo
+"""
+
+import gzip
+import json
+import sys
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import pyBigWig
+
+CONTIG, START, END = "chr20", 32_750_000, 33_025_000  # 0-based half-open; windows of the test split
+MARKERS = ("HUVEC|DNase|None", "K562|CTCF|None", "HeLa-S3|Pol2|None", "NHEK|H3K4me3|None", "NHEK|H3K27ac|None")
+COLOURS = {"DNase": "#1b7f5c", "TFBS": "#b3452c", "histone": "#33529c"}
+
+
+def intervals(path: Path) -> list[tuple[int, int]]:
+    text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    rows = (line.split("\t")[:3] for line in text.decode().splitlines() if not line.startswith("#"))
+    return [
+        (int(start), int(end))
+        for contig, start, end in rows
+        if contig == CONTIG and int(start) < END and int(end) > START
+    ]
+
+
+def main(demo: Path) -> None:
+    tracks = {row["marker"]: row for row in json.loads((demo / "tracks" / "tracks.json").read_text())["tracks"]}
+    lines = (demo / "peaks" / "markers.tsv").read_text().splitlines()
+    header = lines[0].split("\t")
+    peaks = {
+        row["name"]: row["file"] for row in (dict(zip(header, line.split("\t"), strict=True)) for line in lines[1:])
+    }
+    figure, axes = plt.subplots(len(MARKERS), 1, figsize=(11, 6.4), sharex=True, constrained_layout=True)
+    for axis, name in zip(axes, MARKERS, strict=True):
+        row = tracks[name]
+        colour = COLOURS[row["class"]]
+        with pyBigWig.open(str(demo / "tracks" / row["bigwig"])) as file:
+            values = np.array(file.values(CONTIG, START, END))
+        top = max(np.nanmax(values), 0.1)
+        axis.fill_between(np.arange(START, END)[::20] / 1e6, values.reshape(-1, 20).max(1), color=colour, lw=0)
+        for y, source, shade in (
+            (-0.16, demo / "tracks" / row["bed"], colour),
+            (-0.34, demo / "peaks" / peaks[name], "black"),
+        ):
+            for start, end in intervals(source):
+                axis.plot(
+                    (start / 1e6, max(end, start + 300) / 1e6),
+                    (y * top, y * top),
+                    color=shade,
+                    lw=4,
+                    solid_capstyle="butt",
+                )
+        axis.set_ylim(-0.46 * top, top)
+        axis.set_yticks([0, top], ["0", f"{top:.2f}"])
+        axis.set_ylabel(name.replace("|None", "").replace("|", "\n"), rotation=0, ha="right", va="center")
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_title("Held-out windows: predicted probability, calls (colour) and ENCODE peaks (black)", loc="left")
+    axes[-1].set_xlim(START / 1e6, END / 1e6)
+    axes[-1].set_xlabel(f"{CONTIG}, Mb (hg19)")
+    figure.savefig(Path(__file__).parent / "tracks.png", dpi=110)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,66 @@
+"""Docs cannot drift: every command has its page, generated pages are current, names in pages exist."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+
+from dilannot.cli import cli
+from dilannot.data import schema
+from dilannot.run import FILES
+
+DOCS = REPOSITORY / "docs"
+PAGES = [
+    *sorted(DOCS.rglob("*.md")),
+    REPOSITORY / "README.md",
+    REPOSITORY / "CONTRIBUTING.md",
+    REPOSITORY / "examples" / "README.md",
+]
+
+
+def test_the_command_line_page_is_current() -> None:
+    spec = importlib.util.spec_from_file_location("make_cli_page", DOCS / "make_cli_page.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (DOCS / "reference" / "cli.md").read_text() == module.page(), "run python docs/make_cli_page.py"
+
+
+@pytest.mark.parametrize("command", list(cli.commands))
+def test_every_command_has_a_page(command: str) -> None:
+    page = (DOCS / "how-to" / f"{command}.md").read_text()
+    assert f"dilannot {command}" in page
+
+
+@pytest.mark.parametrize("name", list(cli.commands))
+def test_options_in_how_to_pages_exist(name: str) -> None:
+    page = (DOCS / "how-to" / f"{name}.md").read_text()
+    known = {option for command in cli.commands.values() for parameter in command.params for option in parameter.opts}
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page)) <= known | {"--help"}
+
+
+def test_the_format_page_names_every_array() -> None:
+    page = (DOCS / "reference" / "dataset-format.md").read_text()
+    for name in schema.FIELD_SHAPES:
+        group, field = name.split("/")
+        rows = [line for line in page.splitlines() if line.startswith(f"| `{group}/")]
+        assert any(re.search(rf"[`/]{field}`", line) for line in rows), name
+
+
+def test_the_run_page_names_every_file() -> None:
+    page = (DOCS / "reference" / "run-folder.md").read_text()
+    assert all(f"`{name}`" in page for name in FILES)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_files_that_pages_name_exist(page: Path) -> None:
+    text = page.read_text()
+    named = re.findall(r"`((?:dilannot|docs|tests|benchmarks|examples|\.ci)/[\w./-]*)`", text)
+    named += [str(page.parent / target) for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text)]
+    for name in named:
+        assert (REPOSITORY / name).exists(), name
