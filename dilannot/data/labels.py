@@ -27,6 +27,8 @@ class MarkerLabels:
         Bases under the merged peaks, kept windows or not.
     unknown
         Peaks on contigs that the genome lacks, by contig.
+    sha256
+        Digest of the peak file's text.
     """
 
     window: NDArray[np.int32]
@@ -37,6 +39,7 @@ class MarkerLabels:
     peaks_used: int
     bases_covered: int
     unknown: dict[str, int]
+    sha256: str
 
 
 def label_windows(
@@ -77,7 +80,7 @@ def label_windows(
         parts.append(np.stack([row[kept], begin[kept], end[kept]]).astype(np.int32))
     table = np.concatenate(parts, axis=1)
     table = table[:, np.argsort(table[0], kind="stable")]
-    return MarkerLabels(table[0], table[1], table[2], len(peaks.start), merged, used, covered, unknown)
+    return MarkerLabels(table[0], table[1], table[2], len(peaks.start), merged, used, covered, unknown, peaks.sha256)
 
 
 def _lookup(rows: NDArray[np.int32], index: NDArray[np.int64]) -> NDArray[np.int32]:
