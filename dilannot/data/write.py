@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,37 @@ def _offsets(row: NDArray[Any], count: int) -> NDArray[np.int64]:
     return np.concatenate(([0], np.cumsum(np.bincount(row, minlength=count)))).astype(np.int64)
 
 
+class _CarefulFile(io.FileIO):
+    """A file that hides from HDF5 that the disk failed, and says so when it is closed.
+
+    HDF5 crashes the interpreter at exit after a write that failed.
+    """
+
+    _failure: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            view, done = memoryview(data).cast("B"), 0
+            while self._failure is None and done < len(view):
+                done += super().write(view[done:])
+        except OSError as error:
+            self._failure = error
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size) if self._failure is None else 0
+        except OSError as error:
+            self._failure = error
+            return 0
+
+    def close(self) -> None:
+        super().close()
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+
+
 def write_dataset(output: Path, arrays: Arrays, record: dict[str, Any], window: int) -> None:
     """Write the file the safe way and read it back.
 
@@ -104,10 +136,9 @@ def write_dataset(output: Path, arrays: Arrays, record: dict[str, Any], window: 
     DilannotError
         The disk cannot hold it (exit code 3).
     """
-    # HDF5 crashes at exit when the disk fills up under it: ask first.
     check_space(output.parent, int(1.1 * sum(array.nbytes for array in arrays.values())) + (1 << 20), output.name)
     with replacing(output) as temporary:
-        with h5py.File(temporary, "w") as file:
+        with _CarefulFile(temporary, "w+") as handle, h5py.File(handle, "w") as file:
             for name, array in arrays.items():
                 file.create_dataset(name, data=array, **_storage(name, array))
             file.attrs["format"] = schema.FORMAT
