@@ -46,7 +46,7 @@ def _by_class(classes: list[str]) -> dict[str, int]:
 
 
 def _dataset(path: Path) -> dict[str, Any]:
-    with schema.open_dataset(path) as file:
+    with schema.open_dataset(path) as file, schema.reading(path):
         markers = schema.read_markers(file)
         positives = file["markers/positives"][:]
         split = file["windows/split"][:]

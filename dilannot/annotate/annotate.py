@@ -15,7 +15,7 @@ import torch
 import dilannot
 from dilannot.annotate.calls import MERGE_GAP, MIN_LENGTH, CallRule, threshold_levels
 from dilannot.annotate.compress import LEVELS, run_lengths
-from dilannot.annotate.plan import Plan, make_plan
+from dilannot.annotate.plan import TRACK_BYTES, Plan, make_plan
 from dilannot.annotate.store import Stage
 from dilannot.annotate.stream import stream
 from dilannot.annotate.write import Track, Written, write_tracks
@@ -29,7 +29,6 @@ from dilannot.tracks import FORMAT, FORMAT_VERSION, KINDS, MANIFEST, SUFFIXES, f
 
 TILE = 25_000  # nt; the length of a training window
 _STAGE = "runs"
-_TRACK_BYTES_PER_RUN = 8  # bigWig with its zoom levels, and BED
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +105,16 @@ def annotate(
     if tile % stride:
         raise DilannotError(f"a tile of {tile} nt", where="--tile", remedy=f"give a multiple of {stride}")
     make_folder(output)
-    check_space(output, plan.disk, f"annotating {plan.nucleotides:,} nt for {len(plan.names)} markers")
+    check_space(output, plan.disk[0], f"annotating {plan.nucleotides:,} nt for {len(plan.names)} markers")
     levels = threshold_levels(np.full(len(plan.names), threshold) if threshold else loaded.thresholds).tolist()
     rules = [CallRule(level, merge_gap, min_length) for level in levels]
     tracks = [Track(i, name, rule) for i, (name, rule) in enumerate(zip(plan.names, rules, strict=True))]
     with locked(output), working_folder(output) as work:
         with open(work / _STAGE, "wb") as handle:
-            stage = Stage(handle, len(tracks))
+            stage = Stage(handle, len(tracks), lambda runs: _check_tracks_fit(output, runs))
             nucleotides = _walk(loaded, plan, stage, tile, batch_size or _batch_size(where), where, progress)
         if not nucleotides:
             raise DilannotError("nothing but N in the regions asked for", where=plan.genome.path)
-        check_space(output, stage.runs * _TRACK_BYTES_PER_RUN, "writing the tracks")
         written = _write(work, tracks, stage, plan.genome.lengths, processes or _cores(), progress)
         rows = [_row(record, track, written[track.marker]) for track in tracks]
         # Without a manifest the folder counts as unfinished, whatever happens between here and the last line.
@@ -126,6 +124,10 @@ def annotate(
             path.unlink(missing_ok=True)
         write_json(output / MANIFEST, _manifest(record, loaded, plan, nucleotides, rows))
     return Annotation(output, nucleotides, rows)
+
+
+def _check_tracks_fit(output: Path, runs: int) -> None:
+    check_space(output, runs * TRACK_BYTES, f"the tracks so far ({runs:,} runs)")
 
 
 def _batch_size(device: torch.device) -> int:

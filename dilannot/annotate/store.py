@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,8 +30,9 @@ class Piece:
 class Stage:
     """Collects runs in genome order; leaves a file and, for each marker, the pieces of it that hold its runs."""
 
-    def __init__(self, handle: BinaryIO, markers: int) -> None:
+    def __init__(self, handle: BinaryIO, markers: int, before_write: Callable[[int], None] = lambda _: None) -> None:
         self._handle = handle
+        self._before_write = before_write  # told how many runs there will be, of which the last are not written
         self.pieces: list[list[Piece]] = [[] for _ in range(markers)]
         self.runs = 0
         self._offset = 0
@@ -59,6 +62,7 @@ class Stage:
         offsets = self._offset + (np.cumsum(counts) - counts) * _RUN.itemsize
         for index in np.flatnonzero(counts):
             self.pieces[index].append(Piece(self._contig, int(offsets[index]), int(counts[index])))
+        self._before_write(self.runs)
         self._handle.write(table.tobytes())
         self._offset += table.nbytes
         self._pending.clear()
@@ -67,27 +71,23 @@ class Stage:
 ContigRuns = tuple[str, NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]
 
 
-def read_runs(path: Path, pieces: list[Piece]) -> list[ContigRuns]:
+def read_runs(path: Path, pieces: list[Piece]) -> Iterator[ContigRuns]:
     """The runs of one marker, contig by contig; runs that were cut between stretches are whole again.
 
-    Returns
-    -------
+    Yields
+    ------
     runs
         For each contig its name, starts, ends and levels.
     """
-    contigs = list(dict.fromkeys(piece.contig for piece in pieces))
-    result = []
     with open(path, "rb") as handle:
-        for contig in contigs:
+        for contig, group in groupby(pieces, key=lambda piece: piece.contig):
             parts = []
-            for piece in pieces:
-                if piece.contig == contig:
-                    handle.seek(piece.offset)
-                    parts.append(np.frombuffer(handle.read(piece.count * _RUN.itemsize), _RUN))
+            for piece in group:
+                handle.seek(piece.offset)
+                parts.append(np.frombuffer(handle.read(piece.count * _RUN.itemsize), _RUN))
             table = np.concatenate(parts)
             start, end, level = (table[name] for name in ("start", "end", "level"))
             first = np.append(True, (start[1:] != end[:-1]) | (level[1:] != level[:-1]))
             at = np.flatnonzero(first)
             last = np.append(at[1:], len(table)) - 1
-            result.append((contig, start[at].astype(np.int64), end[last].astype(np.int64), level[at]))
-    return result
+            yield contig, start[at].astype(np.int64), end[last].astype(np.int64), level[at]

@@ -18,7 +18,7 @@ from dilannot.annotate.compress import LEVELS
 from dilannot.annotate.store import Piece, read_runs
 from dilannot.errors import ENVIRONMENT, DilannotError
 from dilannot.formats.bed import bed_line, write_bed
-from dilannot.formats.bigwig import write_bigwig
+from dilannot.formats.bigwig import Runs, write_bigwig
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +50,31 @@ def write_tracks(
 ) -> Iterator[Written]:
     """Write all tracks into a working folder; yields as they are finished, in any order.
 
+    With more than one process, a script that calls this needs the usual `if __name__ == "__main__":`.
+
     Raises
     ------
     DilannotError
         A disk that is full, or a writer that was killed.
     """
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(processes, len(tracks)), mp_context=context, initializer=_ignore_interrupts)
+    jobs = [(folder, stage, track, pieces[track.marker], lengths) for track in tracks]
+    processes = min(processes, len(jobs))
+    if processes == 1:
+        yield from (_write_track(*job) for job in jobs)
+        return
+    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=_ignore_interrupts)
     try:
-        jobs = [pool.submit(_write_track, folder, stage, track, pieces[track.marker], lengths) for track in tracks]
-        for job in as_completed(jobs):
-            yield job.result()
+        for done in as_completed([pool.submit(_write_track, *job) for job in jobs]):
+            yield done.result()
     except BrokenProcessPool:
         raise DilannotError(
             "a process that wrote tracks died (killed? out of memory?)", where=folder, exit_code=ENVIRONMENT
         ) from None
+    except BaseException:
+        # Interrupted, or out of space: what is being written is not wanted any more.
+        for process in multiprocessing.active_children():
+            process.terminate()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -75,15 +85,19 @@ def _ignore_interrupts() -> None:
 
 
 def _write_track(folder: Path, stage: Path, track: Track, pieces: list[Piece], lengths: dict[str, int]) -> Written:
-    contigs = read_runs(stage, pieces)
-    values = ((name, start, end, level / LEVELS) for name, start, end, level in contigs)
-    bases = write_bigwig(folder / f"{track.name}.bw", lengths, values)
     lines: list[str] = []
     called = 0
-    for contig, starts, ends, levels in contigs:
-        start, end, highest = call(starts, ends, levels, track.rule)
-        called += int((end - start).sum())
-        for first, last, level in zip(start.tolist(), end.tolist(), highest.tolist(), strict=True):
-            lines.append(bed_line(contig, first, last, f"{track.name}_{len(lines) + 1}", level / LEVELS))
+
+    def contigs() -> Iterator[Runs]:
+        """Runs for the bigWig; calls are made as they pass."""
+        nonlocal called
+        for contig, starts, ends, levels in read_runs(stage, pieces):
+            start, end, highest = call(starts, ends, levels, track.rule)
+            called += int((end - start).sum())
+            for first, last, level in zip(start.tolist(), end.tolist(), highest.tolist(), strict=True):
+                lines.append(bed_line(contig, first, last, f"{track.name}_{len(lines) + 1}", level / LEVELS))
+            yield contig, starts, ends, levels / LEVELS
+
+    bases = write_bigwig(folder / f"{track.name}.bw", lengths, contigs())
     write_bed(folder / f"{track.name}.bed", lines)
     return Written(track.marker, bases, len(lines), called)

@@ -107,5 +107,5 @@ def _print_plan(
     shown = ", ".join(map(str, plan.regions[:5])) + (" ..." if len(plan.regions) > 5 else "")
     click.echo(
         f"{plan.nucleotides:,} nt of {plan.genome.path} ({shown}), {len(plan.names)} markers -> {output}; "
-        f"at most about {plan.disk / 1e6:,.0f} MB of disk"
+        f"{plan.disk[0] / 1e6:,.0f} to {plan.disk[1] / 1e6:,.0f} MB of disk while it runs"
     )

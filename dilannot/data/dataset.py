@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import h5py
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -74,12 +77,20 @@ class Dataset:
         (windows,) index into `SPLITS`.
     positives
         (markers, splits) labelled bases.
+    digest
+        SHA-256 of contigs, windows and their splits: what must not change between training and testing.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._opened = schema.open_dataset(path)
-        file = self._file = self._opened.__enter__()
+        with ExitStack() as opening:
+            file = opening.enter_context(schema.open_dataset(path))
+            with schema.reading(path):
+                self._read(file)
+            self._opened = opening.pop_all()
+
+    def _read(self, file: h5py.File) -> None:
+        """Load everything but the sequence."""
         self.markers = schema.read_markers(file)
         self.window = schema.window_length(file)
         self.provenance: dict[str, Any] = schema.provenance(file)
@@ -95,6 +106,7 @@ class Dataset:
         self.split: NDArray[np.uint8] = file["windows/split"][:]
         self.positives: NDArray[np.int64] = file["markers/positives"][:]
         self._packed = file["sequence/packed"]
+        self.digest = _digest(file)
         self._n_offsets, self._n_start, self._n_end = (
             file[f"sequence/n_{part}"][:] for part in ("offsets", "start", "end")
         )
@@ -116,7 +128,6 @@ class Dataset:
         if (self._marker >= len(self.markers)).any():
             problem = "labels/marker: a label of no marker"
         if problem:
-            self.__exit__(None, None, None)
             raise DilannotError(problem, where=self.path, remedy="build it again with dilannot build-data")
 
     def __enter__(self) -> Self:
@@ -125,7 +136,7 @@ class Dataset:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._opened.__exit__(kind, value, trace)
+        self._opened.close()
 
     def rows(self, split: str) -> NDArray[np.intp]:
         """Windows of a split, in genome order."""
@@ -133,7 +144,9 @@ class Dataset:
 
     def sequence(self, rows: NDArray[np.intp]) -> Codes:
         """Base codes of windows, shape (len(rows), window)."""
-        codes = unpack(np.stack([self._packed[row] for row in rows]), self.window)
+        with schema.reading(self.path):
+            packed = np.stack([self._packed[row] for row in rows])
+        codes = unpack(packed, self.window)
         for i, row in enumerate(rows):
             for at in range(self._n_offsets[row], self._n_offsets[row + 1]):
                 codes[i, self._n_start[at] : self._n_end[at]] = N
@@ -169,3 +182,10 @@ class Dataset:
             rows = np.random.default_rng(shuffle_seed).permutation(rows)
         for first in range(0, len(rows), batch_size):
             yield self.batch(rows[first : first + batch_size])
+
+
+def _digest(file: h5py.File) -> str:
+    digest = hashlib.sha256(f"{schema.window_length(file)}\n".encode())
+    for name in ("contigs/md5", "windows/contig", "windows/start", "windows/split"):
+        digest.update(file[name][:].tobytes())
+    return digest.hexdigest()

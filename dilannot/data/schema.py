@@ -67,14 +67,22 @@ def open_dataset(path: Path) -> Iterator[h5py.File]:
             where=path,
             remedy="make it with dilannot build-data",
         ) from None
-    try:
-        with file:
+    with file:
+        with reading(path):
             _check(file, path)
-            yield file
-    except OSError as error:
-        if error.errno is None:  # HDF5's own: a checksum, a filter, a short read
-            raise DilannotError(f"corrupt: {str(error)[:160]}", where=path, remedy="build it again") from None
-        raise
+        yield file
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Around reads of an open dataset: what HDF5 says of damage becomes a `DilannotError` that names the file."""
+    try:
+        yield
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        # HDF5 complains with any of these; an OSError with a number is the system's.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise DilannotError(f"corrupt: {str(error)[:160]}", where=path, remedy="build it again") from error
 
 
 def _check(file: h5py.File, path: Path) -> None:

@@ -4,6 +4,7 @@ import itertools
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -39,7 +40,12 @@ def test_runs_paint_the_levels_again(levels: np.ndarray, known: np.ndarray) -> N
 def test_the_stage_gives_back_runs_that_do_not_show_where_they_were_cut(
     tmp_path: Path, levels: np.ndarray, known: np.ndarray, cuts: set[int], flush: int
 ) -> None:
-    store._FLUSH_RUNS = flush
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "_FLUSH_RUNS", flush)
+        check_stage(tmp_path, levels, known, cuts)
+
+
+def check_stage(tmp_path: Path, levels: np.ndarray, known: np.ndarray, cuts: set[int]) -> None:
     path = tmp_path / "stage"
     whole = run_lengths(levels, known, 0)
     with open(path, "wb") as handle:
@@ -51,7 +57,7 @@ def test_the_stage_gives_back_runs_that_do_not_show_where_they_were_cut(
         stage.flush()
     for marker in range(3):
         rows = whole.marker == marker
-        found = read_runs(path, stage.pieces[marker])
+        found = list(read_runs(path, stage.pieces[marker]))
         if rows.any():
             assert [contig for contig, *_ in found] == ["a", "b"]
         for _, start, end, level in found:

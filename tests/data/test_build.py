@@ -211,7 +211,7 @@ def test_flipped_bits_are_refused_or_change_nothing(dataset: Path, tmp_path: Pat
         try:
             with Dataset(path) as bad:
                 found = bad.sequence(np.arange(len(bad.split))), bad.labels(np.arange(len(bad.split)))
-        except (DilannotError, OSError, ValueError, KeyError, RuntimeError):
+        except DilannotError:
             continue
         assert (found[0] == expected[0]).all()
         assert all((getattr(found[1], part) == getattr(expected[1], part)).all() for part in ("marker", "start", "end"))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import torch
 from conftest import MARKERS, Inputs
@@ -19,11 +20,16 @@ def brute_force(inputs: Inputs, marker: str) -> dict[str, np.ndarray]:
     return labels
 
 
+def window_table(dataset: Path) -> tuple[np.ndarray, np.ndarray]:
+    with h5py.File(dataset) as file:
+        return file["windows/contig"][:], file["windows/start"][:]
+
+
 def test_labels_equal_a_brute_force_raster(inputs: Inputs, dataset: Path) -> None:
     with Dataset(dataset) as data:
         names = [marker.name for marker in data.markers]
         assert sorted(names) == sorted(MARKERS)
-        contig, start = (data._file[f"windows/{part}"][:] for part in ("contig", "start"))
+        contig, start = window_table(dataset)
         rows = np.random.default_rng(0).permutation(len(start))
         batch = data.batch(rows)
         dense = torch.zeros(len(rows), len(names), data.window, dtype=torch.bool)
@@ -40,7 +46,7 @@ def test_labels_equal_a_brute_force_raster(inputs: Inputs, dataset: Path) -> Non
 
 def test_sequence_and_mask_equal_the_genome(inputs: Inputs, dataset: Path) -> None:
     with Dataset(dataset) as data:
-        contig, start = (data._file[f"windows/{part}"][:] for part in ("contig", "start"))
+        contig, start = window_table(dataset)
         rows = np.arange(len(start))
         batch = data.batch(rows)
         for row in rows:

@@ -9,6 +9,8 @@ from dilannot.data.build import find_inputs
 from dilannot.data.markers import find_peak_files, guess_class, stem
 from dilannot.errors import DilannotError
 
+PUBLISHED = SHARED / "data/features/deepsea_919_metadata.tsv"
+
 
 @pytest.mark.parametrize(
     ("file", "name", "marker_class"),
@@ -31,9 +33,9 @@ def test_names_and_classes_from_file_names(file: str, name: str, marker_class: s
     assert (stem(file), guess_class(file)) == (name, marker_class)
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/data/hg19-chr20")
+@pytest.mark.skipif(not PUBLISHED.exists(), reason=f"needs {PUBLISHED}")
 def test_classes_of_all_published_files_are_guessed_right() -> None:
-    rows = (SHARED / "data/features/deepsea_919_metadata.tsv").read_text().splitlines()[1:]
+    rows = PUBLISHED.read_text().splitlines()[1:]
     assert len(rows) == 919
     for index, row in enumerate(rows):
         published = "DNase" if index < 125 else "TFBS" if index < 815 else "histone"

@@ -14,6 +14,7 @@ from dilannot.errors import DilannotError
 from dilannot.formats.fasta import Genome, read_contigs
 from dilannot.genome.sequence import encode
 
+CHR20 = SHARED / "data/hg19-chr20/chr20.fa.gz"
 CONTIGS = {"chr1": random_sequence(1234, 1), "chr2": random_sequence(60, 2), "chr3": random_sequence(61, 3)}
 
 
@@ -118,8 +119,8 @@ def test_every_truncation_of_an_archive_is_refused(plain: Path, kind: str) -> No
             list(read_contigs(path))
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/data/hg19-chr20")
+@pytest.mark.skipif(not CHR20.exists(), reason=f"needs {CHR20}")
 def test_chr20_is_the_public_one() -> None:
-    [(contig, codes)] = read_contigs(SHARED / "data/hg19-chr20/chr20.fa.gz")
+    [(contig, codes)] = read_contigs(CHR20)
     assert (contig.name, contig.length, contig.md5) == ("chr20", 63025520, "0dec9660ec1efaaf33281c0d5ea2560f")
     assert np.bincount(codes).tolist() == [3520000, 16523053, 13107828, 13149412, 16725227]
