@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +13,12 @@ from torch import Tensor
 
 from dilannot.data.dataset import Dataset, LabelIntervals
 from dilannot.data.markers import Marker, class_order
+from dilannot.errors import DilannotError
 from dilannot.metrics import ScoreHistograms, Scores
-from dilannot.outputs import check_new_file, replacing, write_json
+from dilannot.outputs import check_new_file, write_json, write_text
 from dilannot.predict import choose_device, predicting
 from dilannot.progress import Progress, Silent
-from dilannot.run import Which, check_same_markers, load_network, read_run
+from dilannot.run import Run, Which, check_same_markers, load_network, read_run
 
 FORMAT_VERSION = 1
 COLUMNS = ("marker", "class", "roc_auc", "pr_auc", "base_rate", "positives")
@@ -70,7 +70,7 @@ def class_means(scores: Scores, markers: list[Marker]) -> dict[str, ClassMean]:
     """Means per marker class; markers without positives are left out."""
     means = {}
     of_class = np.array([marker.marker_class for marker in markers])
-    for name in class_order(of_class.tolist()):
+    for name in class_order(of_class[scores.defined].tolist()):
         rows = np.flatnonzero((of_class == name) & scores.defined)
         values = (
             float(column[rows].mean()) if len(rows) else float("nan")
@@ -183,12 +183,15 @@ def evaluate(
     progress = progress or Silent()
     record = read_run(run)
     stem = output or run / f"evaluation-{split}"
+    if not stem.name:
+        raise DilannotError("is no file name", where=f"--output {stem}", remedy="give a name without extension")
     files = [stem.with_name(stem.name + suffix) for suffix in (".tsv", ".json")]
     for file in files:
         check_new_file(file, force=force)
     where = choose_device(device)
     with Dataset(dataset or record.path_of(record.dataset)) as data:
         check_same_markers(record, data.markers, data.path)
+        _check_windows(record, data, given=dataset is not None, progress=progress)
         loaded = load_network(record, weights)
         network = loaded.network.to(where)
         histograms, _ = score_split(network, data, split, batch_size=batch_size, device=where, progress=progress)
@@ -203,11 +206,25 @@ def evaluate(
             histograms.scores(),
             *files,
         )
-    with replacing(result.table) as temporary:
-        rows = [COLUMNS, *((name, kind, *map(_cell, values)) for name, kind, *values in result.rows())]
-        temporary.write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
-    write_json(result.record, json.loads(json.dumps(result.as_json())))
+    rows = [COLUMNS, *((name, kind, *map(_cell, values)) for name, kind, *values in result.rows())]
+    write_text(result.table, "".join("\t".join(row) + "\n" for row in rows))
+    write_json(result.record, result.as_json())
     return result
+
+
+def _check_windows(run: Run, data: Dataset, *, given: bool, progress: Progress) -> None:
+    """Other windows or another split than in training: a test window may be one the network has learnt."""
+    if data.digest == run.dataset_digest:
+        return
+    if not given:
+        raise DilannotError(
+            f"is not the dataset {run.folder} was trained on: its windows or splits differ",
+            where=data.path,
+            remedy="build it as before, or name it as DATASET if the change is meant",
+        )
+    progress.warn(
+        f"{data.path} is not the dataset {run.folder} was trained on: its test windows may have been trained on"
+    )
 
 
 def _cell(value: float) -> str:

@@ -24,7 +24,8 @@ import tomli_w
 from numpy.typing import NDArray
 
 import dilannot
-from dilannot.data.markers import FIELDS, Marker, name_problem
+from dilannot.data.markers import FIELDS, Marker, check_markers
+from dilannot.data.splits import SPLITS
 from dilannot.errors import DilannotError
 from dilannot.outputs import replacing, write_json, write_text
 
@@ -35,7 +36,9 @@ FORMAT = "dilannot-run"
 FORMAT_VERSION = 1
 RECORD, MARKERS, SETTINGS, METRICS = "run.json", "markers.tsv", "settings.toml", "metrics.csv"
 WEIGHTS = {"best": "best.safetensors", "last": "last.safetensors"}
+_FIELDS = ("model", "arguments", "window", "genome", "dataset", "dataset_digest", "contigs")
 _HEADER = "dilannot"  # key of our record in the weights' header
+EVALUATIONS = tuple(f"evaluation-{split}{suffix}" for split in SPLITS for suffix in (".tsv", ".json"))
 FILES = (RECORD, MARKERS, SETTINGS, METRICS, *WEIGHTS.values())
 
 Which = Literal["best", "last"]
@@ -57,6 +60,8 @@ class Run:
         Length it was trained on, nt.
     genome, dataset
         Paths as recorded: relative ones start at the folder.
+    dataset_digest
+        Of the windows it was trained on: `Dataset.digest`.
     contigs
         Of the genome: name, length, md5.
     settings
@@ -70,12 +75,17 @@ class Run:
     window: int
     genome: str
     dataset: str
+    dataset_digest: str
     contigs: list[dict[str, Any]]
     settings: dict[str, Any]
 
     def path_of(self, recorded: str) -> Path:
         """A recorded path, seen from here."""
-        return Path(os.path.normpath(self.folder / recorded))
+        return Path(
+            os.path.relpath(os.path.realpath(self.folder) + os.sep + recorded)
+            if not os.path.isabs(recorded)
+            else recorded
+        )
 
     def save(self) -> None:
         """Write everything but weights and metrics."""
@@ -90,6 +100,7 @@ class Run:
             "arguments": self.arguments,
             "window": self.window,
             "dataset": self.dataset,
+            "dataset_digest": self.dataset_digest,
             "genome": self.genome,
             "contigs": self.contigs,
         }
@@ -113,7 +124,7 @@ def read_run(folder: Path) -> Run:
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         settings = tomllib.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-        rows = [line.split("\t") for line in (folder / MARKERS).read_text(encoding="utf-8").splitlines()]
+        rows = [line.split("\t") for line in (folder / MARKERS).read_text(encoding="utf-8").split("\n") if line]
     except (ValueError, FileNotFoundError) as error:
         raise DilannotError(f"is damaged: {error}", where=folder, remedy="train it again") from None
     if not isinstance(record, dict) or record.get("format") != FORMAT:
@@ -125,7 +136,7 @@ def read_run(folder: Path) -> Run:
             remedy="use the matching dilannot",
         )
     try:
-        fields = {key: record[key] for key in ("model", "arguments", "window", "genome", "dataset", "contigs")}
+        fields = {key: record[key] for key in _FIELDS}
     except KeyError as error:
         raise DilannotError(f"has no field {error}", where=folder / RECORD, remedy="train it again") from None
     return Run(folder=folder, markers=_markers(rows, folder), settings=settings, **fields)
@@ -136,12 +147,7 @@ def _markers(rows: list[list[str]], folder: Path) -> list[Marker]:
     if not rows or tuple(rows[0]) != FIELDS or any(len(row) != len(FIELDS) for row in rows):
         raise DilannotError(f"is not a marker table with columns {', '.join(FIELDS)}", where=where)
     markers = [Marker(*row) for row in rows[1:]]
-    names = [marker.name for marker in markers]
-    problem = next(filter(None, map(name_problem, names)), None)
-    if len(set(names)) < len(names):
-        problem = "a marker name stands twice"
-    if problem or not markers:
-        raise DilannotError(problem or "holds no marker", where=where)
+    check_markers(markers, where)
     return markers
 
 
@@ -152,20 +158,21 @@ def save_weights(
     from safetensors.torch import save
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    record = {
-        "sha256": _digest(tensors),
+    record: dict[str, Any] = {
         "epoch": epoch,
         # NaN (no positives to choose by) is no JSON.
         "thresholds": [None if np.isnan(value) else round(float(value), 6) for value in thresholds],
     }
+    record["sha256"] = _digest(tensors, record)
     with replacing(run.folder / WEIGHTS[which]) as temporary:
         # One entry, because several are written in no fixed order; through bytes, because the library's own writer
         # makes a file that only its owner can read.
         temporary.write_bytes(save(tensors, metadata={_HEADER: json.dumps(record)}))
 
 
-def _digest(tensors: dict[str, torch.Tensor]) -> str:
-    digest = hashlib.sha256()
+def _digest(tensors: dict[str, torch.Tensor], record: dict[str, Any]) -> str:
+    """SHA-256 over everything that decides tracks and calls."""
+    digest = hashlib.sha256(json.dumps([record["epoch"], record["thresholds"]]).encode())
     for name in sorted(tensors):
         digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}\n".encode())
         digest.update(tensors[name].numpy().tobytes())
@@ -225,7 +232,7 @@ def load_network(run: Run, which: Which = "best") -> Weights:
         epoch, digest = int(record["epoch"]), record["sha256"]
     except (KeyError, ValueError, TypeError):
         raise DilannotError("its header is not one dilannot writes", where=path) from None
-    if digest != _digest(tensors) or len(thresholds) != len(run.markers):
+    if digest != _digest(tensors, record) or len(thresholds) != len(run.markers):
         raise DilannotError("corrupt: the weights do not match their checksum", where=path, remedy="train it again")
     network.load_state_dict(tensors, strict=True, assign=True)
     return Weights(network, digest, epoch, np.array(thresholds))

@@ -32,6 +32,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise DilannotError(f"is damaged: {error}", where=path) from None
     if not isinstance(record, dict) or record.get("format") != FORMAT or record.get("format_version") != FORMAT_VERSION:
         raise DilannotError(f"is not a manifest of dilannot's, version {FORMAT_VERSION}", where=path)
+    rows = record.get("tracks")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and {*KINDS, "class"} <= row.keys() for row in rows):
+        raise DilannotError("is damaged: it lists no tracks", where=path)
     return record
 
 

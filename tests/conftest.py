@@ -161,7 +161,7 @@ def make_run(folder: Path, genome: Path, model: str, n_markers: int = 3, **argum
     contigs = [{"name": c.name, "length": c.length, "md5": c.md5} for c, _ in read_contigs(genome)]
     folder.mkdir()
     run = Run(
-        folder, model, dict(arguments), markers, 500, str(genome), str(genome.with_name("dataset.h5")), contigs, {}
+        folder, model, dict(arguments), markers, 500, str(genome), str(genome.with_name("dataset.h5")), "", contigs, {}
     )
     run.save()
     thresholds = np.array([0.5, 0.6, np.nan])[:n_markers]

@@ -17,7 +17,7 @@ from dilannot.errors import ENVIRONMENT, DilannotError, printable, shorten
 
 _ENVIRONMENT_ERRNOS = {
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE,
-    errno.ENFILE, errno.ENOMEM, errno.ENAMETOOLONG,
+    errno.ENFILE, errno.ENOMEM, errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP,
 }  # fmt: skip
 _INTERRUPTED, _TERMINATED = 130, 143
 
@@ -100,6 +100,8 @@ def _explain(error: Exception) -> tuple[str, int] | None:
     if isinstance(error, OSError) and error.errno in _ENVIRONMENT_ERRNOS:
         where = f"{error.filename}: " if error.filename else ""
         return printable(shorten(f"{where}{os.strerror(error.errno)}", 480)), ENVIRONMENT
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    # torch's error on a GPU is a class of its own, on a CPU a sentence.
+    full = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+    if isinstance(error, MemoryError) or full:
         return "out of memory; use a smaller --batch-size or --tile", ENVIRONMENT
     return None

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from dilannot.errors import printable
 from dilannot.progress import Silent, Task
@@ -25,7 +25,7 @@ class _Bar:
         self._progress, self._task = progress, task
 
     def advance(self, amount: float, note: str = "") -> None:
-        self._progress.update(self._task, advance=amount, note=escape(printable(note)))
+        self._progress.update(self._task, advance=amount, note=printable(note))
 
 
 class _Lines:
@@ -50,15 +50,15 @@ class ConsoleProgress:
     """Reports to stderr: bars on a terminal, plain lines elsewhere; only warnings when quiet."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(stderr=True, highlight=False, emoji=False)
         self._quiet = quiet
 
     def say(self, message: str) -> None:
         if not self._quiet:
-            self._console.print(escape(printable(message)), soft_wrap=True)
+            self._console.print(Text(printable(message)), soft_wrap=True)
 
     def warn(self, message: str) -> None:
-        self._console.print(f"[yellow]warning:[/] {escape(printable(message))}", soft_wrap=True)
+        self._console.print(Text("warning:", "yellow") + Text(" " + printable(message)), soft_wrap=True)
 
     @contextmanager
     def task(self, title: str, total: float | None) -> Iterator[Task]:
@@ -71,13 +71,15 @@ class ConsoleProgress:
             yield _Lines(title, total)
             return
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}%"),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, TextColumn("{task.fields[note]}"), console=self._console, transient=True) as progress:
-            yield _Bar(progress, progress.add_task(escape(title), total=total, note=""))
+        with Progress(
+            *columns, TextColumn("{task.fields[note]}", markup=False), console=self._console, transient=True
+        ) as progress:
+            yield _Bar(progress, progress.add_task(title, total=total, note=""))
 
 
 def print_json(record: Any) -> None:
@@ -89,19 +91,21 @@ def print_table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "", text_columns: int = 1
 ) -> None:
     """A table on stdout: drawn on a terminal, tab-separated elsewhere; text columns come first."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     if not console.is_terminal:
         for row in (columns, *rows):
             click.echo("\t".join(map(printable, row)))
         return
-    table = Table(title=escape(title) if title else None, title_justify="left", box=None, pad_edge=False)
+    table = Table(title=Text(title) if title else None, title_justify="left", box=None, pad_edge=False)
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index < text_columns else "right", no_wrap=index >= text_columns)
     for row in rows:
-        table.add_row(*(escape(printable(cell)) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console.print(table)
 
 
 def fail(message: str) -> None:
     """One line on stderr."""
-    Console(stderr=True, highlight=False).print(f"[red]error:[/] {escape(message)}", soft_wrap=True)
+    Console(stderr=True, highlight=False, emoji=False).print(
+        Text("error:", "red") + Text(" " + message), soft_wrap=True
+    )

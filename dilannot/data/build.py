@@ -18,6 +18,7 @@ from dilannot.data.markers import TABLE_NAME, Marker, count_by_class, find_peak_
 from dilannot.data.splits import BUFFER, SPLITS, Mode, assign, default_mode
 from dilannot.data.windows import MAX_EXCLUDED, MAX_N, WINDOW, WindowRule, Windows, cut_genome
 from dilannot.data.write import WindowTable, genome_arrays, label_arrays, sequence_arrays, write_dataset
+from dilannot.errors import DilannotError
 from dilannot.formats.bed import read_intervals
 from dilannot.formats.compression import check_input
 from dilannot.formats.fasta import Contig
@@ -44,7 +45,13 @@ def find_inputs(peaks: Sequence[Path], table: Path | None = None) -> Inputs:
         No peak files, a bad table, a marker name twice.
     """
     files, ignored = find_peak_files(peaks)
-    table = table or next((path / TABLE_NAME for path in peaks if (path / TABLE_NAME).is_file()), None)
+    if table is None:
+        found = [path / TABLE_NAME for path in peaks if (path / TABLE_NAME).is_file()]
+        if len(found) > 1:
+            raise DilannotError(
+                f"two marker tables: here and {found[1]}", where=found[0], remedy="join them; use --markers"
+            )
+        table = found[0] if found else None
     if table is None:
         return Inputs(markers_of_files(files), files, ignored, None)
     markers, chosen = read_table(table, files)

@@ -63,8 +63,12 @@ def find_peak_files(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
             check_input(path)
             files.append(path)
             continue
-        for folder, folders, names in os.walk(path):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
+        entered: set[str] = set()
+        for folder, folders, names in os.walk(path, followlinks=True, onerror=_raise):
+            # A link may lead back up.
+            entered.add(os.path.realpath(folder))
+            inner = (name for name in folders if os.path.realpath(os.path.join(folder, name)) not in entered)
+            folders[:] = sorted(name for name in inner if not name.startswith("."))
             for name in [*folders, *names]:
                 if Path(name).name.startswith("."):
                     continue
@@ -81,6 +85,10 @@ def find_peak_files(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
             remedy="give narrowPeak, broadPeak or BED files, or a folder that holds some",
         )
     return sorted(dict.fromkeys(files), key=lambda file: (file.name, str(file))), sorted(ignored)
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _is_peak_name(name: str) -> bool:
@@ -184,11 +192,27 @@ def _marker(row: dict[str, str], file: Path) -> Marker:
     return Marker(name, marker_class, cell, target, treatment, file.name)
 
 
+def check_markers(markers: Sequence[Marker], where: Path) -> None:
+    """Refuse a marker table, read back from `where`, that is empty, names a marker twice or badly.
+
+    Raises
+    ------
+    DilannotError
+        Naming the marker.
+    """
+    problem = next(filter(None, map(_problem, markers)), None)
+    repeated = [name for name, count in Counter(marker.name for marker in markers).items() if count > 1]
+    if repeated:
+        problem = f"marker name {repeated[0]!r} stands twice"
+    if problem or not markers:
+        raise DilannotError(problem or "holds no marker", where=where)
+
+
 def _checked(markers: list[Marker], files: Sequence[Path], lines: Sequence[int] | None = None) -> list[Marker]:
     seen: dict[str, int] = {}
     for index, marker in enumerate(markers):
         line = lines[index] if lines else None
-        problem = name_problem(marker.name)
+        problem = _problem(marker)
         if marker.name in seen:
             problem = f"marker name {marker.name!r} stands twice"
             if not lines:
@@ -201,12 +225,14 @@ def _checked(markers: list[Marker], files: Sequence[Path], lines: Sequence[int] 
     return markers
 
 
-def name_problem(name: str) -> str | None:
-    """Why a marker may not be called so: names go into tables, track lines and file names."""
+def _problem(marker: Marker) -> str | None:
+    """Why a marker may not be described so: names go into tables, track lines and file names."""
+    name = marker.name
     if not name.strip() or name in (".", ".."):
         return f"marker name {name!r} is empty"
-    if not name.isprintable():
-        return f"marker name {name!r} holds control characters"
+    for field, value in zip(FIELDS, marker.row(), strict=True):
+        if not value.isprintable():
+            return f"marker {field} {value!r} holds control characters"
     if "/" in name or "\\" in name:
         return f"marker name {name!r} holds a slash"
     if len(name) > MAX_NAME:

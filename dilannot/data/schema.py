@@ -14,7 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from dilannot.data.markers import FIELDS, Marker, name_problem
+from dilannot.data.markers import FIELDS, Marker, check_markers
 from dilannot.data.splits import SPLITS
 from dilannot.errors import DilannotError
 from dilannot.formats.compression import check_input
@@ -110,13 +110,13 @@ def _check(file: h5py.File, path: Path) -> None:
             expected = sizes.setdefault(base, length - bool(plus)) + bool(plus)
             if length != expected:
                 refuse(f"{name} has {length} rows where {base} has {expected}: shapes differ")
-    if not sizes["windows"] or not sizes["markers"]:
-        refuse("is empty: no windows or no markers")
+    if not sizes["windows"]:
+        refuse("is empty: no windows")
     if sizes["packed"] != -(-window_length(file) // 4):
         refuse(f"sequence/packed has {sizes['packed']} bytes a row, which does not fit the window")
     if int(file["windows/split"][:].max()) >= len(SPLITS):
         refuse("windows/split holds an unknown split code")
-    _check_markers(read_markers(file), path)
+    check_markers(read_markers(file), path)
 
 
 def _field(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
@@ -137,15 +137,6 @@ def _field(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
     if declared > 1 << 20 and declared > 1000 * max(stored, 1):
         raise DilannotError(f"{name} declares {declared:,} bytes and stores {stored:,}: its size is wrong", where=path)
     return node
-
-
-def _check_markers(markers: list[Marker], path: Path) -> None:
-    names = [marker.name for marker in markers]
-    problem = next(filter(None, map(name_problem, names)), None)
-    if len(set(names)) < len(names):
-        problem = "a marker name stands twice"
-    if problem:
-        raise DilannotError(problem, where=path)
 
 
 def window_length(file: h5py.File) -> int:

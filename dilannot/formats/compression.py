@@ -30,7 +30,7 @@ def check_input(path: Path) -> None:
         raise DilannotError("is a URL; only local files are read", where=path, remedy="download it first")
     try:
         mode = os.stat(path).st_mode
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         link = " (a dangling link)" if os.path.islink(path) else ""
         raise DilannotError(f"file not found{link}", where=path) from None
     if stat.S_ISDIR(mode):

@@ -27,6 +27,7 @@ from dilannot.progress import Progress, Silent
 
 _CHUNK = 1 << 24
 _INDEX_VERSION = 1
+_PACKED_NAMES = (".gz", ".bgz", ".zip", ".bz2", ".xz", ".zst")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,17 +196,19 @@ class Genome:
         folder = self._index(progress or Silent())
         records = json.loads((folder / "contigs.json").read_text(encoding="utf-8"))
         self.contigs = {record["name"]: Contig(**record) for record in records}
+        self._stream: Iterator[tuple[Contig, Codes]] = iter(())
         self._streamed: tuple[str, Codes] | None = None
         self._plain: pyfaidx.Faidx | None = None
         self._blocked: pysam.FastaFile | None = None
-        fai = str(folder / "genome.fai")
-        if self._compression == "plain":
+        fai, gzi = str(folder / "genome.fai"), str(folder / "genome.gzi")
+        # pyfaidx judges compression by the name.
+        if self._compression == "plain" and path.suffix.lower() not in _PACKED_NAMES:
             self._plain = pyfaidx.Faidx(
                 str(path), indexname=fai, as_raw=True, strict_bounds=True, rebuild=False, build_index=False
             )
-        elif self._compression == "bgzip":
+        elif self._compression != "gzip":
             self._blocked = pysam.FastaFile(
-                str(path), filepath_index=fai, filepath_index_compressed=str(folder / "genome.gzi")
+                str(path), filepath_index=fai, filepath_index_compressed=gzi if self._compression == "bgzip" else None
             )
 
     @property
@@ -235,11 +238,13 @@ class Genome:
         return codes
 
     def _from_stream(self, contig: str) -> Codes:
-        """Plain gzip has no random access: read up to the contig, and keep it for the next call."""
-        if self._streamed is None or self._streamed[0] != contig:
-            self._streamed = next(
-                (found.name, codes) for found, codes in read_contigs(self.path) if found.name == contig
-            )
+        """Plain gzip has no random access: go on to the contig, from the start again when it lies behind."""
+        while self._streamed is None or self._streamed[0] != contig:
+            found = next(self._stream, None)
+            if found is None:
+                self._stream = read_contigs(self.path)
+            else:
+                self._streamed = found[0].name, found[1]
         return self._streamed[1]
 
     def _index(self, progress: Progress) -> Path:

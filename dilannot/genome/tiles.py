@@ -22,11 +22,8 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A stretch of contig to read and the part of it whose predictions are kept (0-based half-open, nt).
-
-    `read_start` is a multiple of the network's stride, and so is `keep_start - read_start` plus `skip`: `skip`
-    predicted positions lie before `keep_start` in its block of `stride`.
-    """
+    """A stretch of contig to read, from a multiple of the network's stride on, and the part of it whose predictions
+    are kept (0-based half-open, nt)."""
 
     contig: str
     read_start: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
@@ -25,6 +26,10 @@ class Network(Protocol):
 
     def context(self) -> Context:
         """What one output block can see."""
+        ...
+
+    def start_from(self, base_rates: Tensor) -> None:
+        """Before training: let the network predict every marker's base rate, (T,)."""
         ...
 
 
@@ -56,6 +61,13 @@ def build(name: str, n_outputs: int, **arguments: Any) -> torch.nn.Module:
         if argument not in known:
             raise DilannotError(f"model {name!r} takes no argument {argument!r}{near(argument, known)}")
     return _NETWORKS[name](n_outputs=n_outputs, **arguments)
+
+
+def full_arguments(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The constructor's keyword arguments with defaults filled in: a run must not change when a default does."""
+    parameters = inspect.signature(_NETWORKS[name]).parameters.values()
+    defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
+    return json.loads(json.dumps(defaults | arguments))  # type: ignore[no-any-return]
 
 
 def context_of(network: torch.nn.Module) -> Context:

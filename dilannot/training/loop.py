@@ -1,4 +1,4 @@
-"""The training loop: it knows batches, a network and a loss, and nothing of the task."""
+"""The training loop over batches: one loss, one validation per epoch, one run folder."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from dilannot.data.dataset import Dataset
 from dilannot.data.splits import SPLITS, TRAIN
 from dilannot.errors import DilannotError
 from dilannot.evaluate import class_means, score_split
-from dilannot.models import build, count_parameters
+from dilannot.models import Network, build, count_parameters, full_arguments
 from dilannot.outputs import locked, make_folder, write_text
 from dilannot.predict import choose_device
 from dilannot.progress import Progress, Silent
-from dilannot.run import FILES, METRICS, RECORD, Run, save_weights
+from dilannot.run import EVALUATIONS, FILES, METRICS, RECORD, Run, save_weights
 from dilannot.training.losses import interval_cross_entropy
 from dilannot.training.settings import Settings
 
@@ -101,7 +101,7 @@ def train(
         _start_from_base_rates(network, data)
         make_folder(output)
         with locked(output):
-            for name in FILES:
+            for name in (*FILES, *EVALUATIONS):
                 (output / name).unlink(missing_ok=True)
             run = _record(data, output, model, arguments or {}, settings)
             run.save()
@@ -120,41 +120,46 @@ def train(
 def _check_output(output: Path, force: bool) -> None:
     if (output / RECORD).exists() and not force:
         raise DilannotError("holds a run already", where=output, remedy="use --force to replace it, or -o for another")
-    if (
-        output.is_dir()
-        and not (output / RECORD).exists()
-        and any(not name.startswith(".") for name in os.listdir(output))
-    ):
+    # Parts of a run without its record are what a killed training leaves.
+    known = {*FILES, *EVALUATIONS}
+    others = [name for name in os.listdir(output) if name not in known and name[0] != "."] if output.is_dir() else []
+    if others and not (output / RECORD).exists():
         raise DilannotError("is a folder with other things in it", where=output, remedy="give another with -o")
 
 
 def _start_from_base_rates(network: torch.nn.Module, data: Dataset) -> None:
     bases = len(data.rows(SPLITS[TRAIN])) * data.window
     rates = torch.from_numpy(data.positives[:, TRAIN] / bases).float()
-    cast(Any, network).start_from(rates.to(next(network.parameters()).device))
+    cast(Network, network).start_from(rates.to(next(network.parameters()).device))
 
 
 def _record(data: Dataset, output: Path, model: str, arguments: dict[str, Any], settings: Settings) -> Run:
     def from_run(path: Path) -> str:
-        return str(path) if path.is_absolute() else os.path.relpath(path, output)
+        """Relative paths stay relative: run, dataset and genome can move together."""
+        return str(path) if path.is_absolute() else os.path.relpath(os.path.realpath(path), os.path.realpath(output))
 
     genome = Path(data.provenance["genome"])
+    if not genome.is_absolute():
+        genome = Path(os.path.realpath(data.path.parent), genome)
+        genome = genome if data.path.is_absolute() else Path(os.path.relpath(genome))
     return Run(
-        output,
-        model,
-        arguments,
-        data.markers,
-        data.window,
-        from_run(genome if genome.is_absolute() else data.path.parent / genome),
-        from_run(data.path),
-        data.contigs,
-        settings.as_dict(),
+        folder=output,
+        model=model,
+        arguments=full_arguments(model, arguments),
+        markers=data.markers,
+        window=data.window,
+        genome=from_run(genome),
+        dataset=from_run(data.path),
+        dataset_digest=data.digest,
+        contigs=data.contigs,
+        settings=settings.as_dict(),
     )
 
 
 def _epoch(state: _Training, epoch: int) -> bool:
     """One pass over the training windows, then validation; whether there is more to do."""
     train_loss = _train_epoch(state, epoch)
+    _check_finite(state, epoch, "sum of the weights", float(sum(p.detach().sum() for p in state.network.parameters())))
     histograms, validation_loss = score_split(
         state.network,
         state.dataset,
@@ -164,6 +169,7 @@ def _epoch(state: _Training, epoch: int) -> bool:
         progress=state.progress,
         loss=interval_cross_entropy,
     )
+    _check_finite(state, epoch, "validation loss", validation_loss)
     means = class_means(histograms.scores(), state.dataset.markers)
     pr_aucs = {name: mean.pr_auc for name, mean in means.items()}
     defined = [value for value in pr_aucs.values() if np.isfinite(value)]
@@ -207,15 +213,11 @@ def _train_epoch(state: _Training, epoch: int) -> float:
             batch = batch.to(state.device)
             loss = interval_cross_entropy(state.network(**batch.inputs), batch.targets, batch.mask)
             value = float(loss.detach())
-            if not np.isfinite(value):
-                raise DilannotError(
-                    f"the loss is {value} at step {state.step + 1} (epoch {epoch})",
-                    where=state.run.folder,
-                    remedy="use a lower --learning-rate; weights of earlier epochs are kept",
-                )
+            _check_finite(state, epoch, "loss", value)
             state.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip)
+            norm = torch.nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip)
+            _check_finite(state, epoch, "gradient's norm", float(norm))
             state.optimizer.step()
             state.schedule.step()
             state.step += 1
@@ -223,6 +225,16 @@ def _train_epoch(state: _Training, epoch: int) -> float:
             speed = windows * state.dataset.window / (time.monotonic() - began)
             task.advance(batch.mask.numel(), f"loss {losses / windows:.4f}, {speed:,.0f} nt/s")
     return losses / windows
+
+
+def _check_finite(state: _Training, epoch: int, what: str, value: float) -> None:
+    """Stop before a number that is none gets into weights, and they onto the disk."""
+    if not np.isfinite(value):
+        raise DilannotError(
+            f"the {what} is {value} at step {state.step + 1} (epoch {epoch})",
+            where=state.run.folder,
+            remedy="use a lower --learning-rate; weights of earlier epochs are kept",
+        )
 
 
 def _write_metrics(state: _Training) -> None:
