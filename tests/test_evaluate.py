@@ -10,13 +10,17 @@ import torch
 from conftest import Inputs, make_run
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from dilannot.data.build import build_dataset
 from dilannot.data.dataset import Dataset
 from dilannot.data.markers import FIELDS
 from dilannot.errors import DilannotError
 from dilannot.evaluate import Evaluation, evaluate
 from dilannot.metrics import BINS, LIMIT
 from dilannot.predict import predicting
+from dilannot.progress import Silent
 from dilannot.run import load_network, read_run
+from dilannot.training.loop import train
+from dilannot.training.settings import Settings
 
 
 @pytest.fixture
@@ -53,8 +57,6 @@ def test_figures_equal_scikit_learn_on_dense_labels(run: Path, dataset: Path, sp
 
 
 def test_means_leave_out_markers_without_positives(run: Path, dataset: Path, inputs: Inputs, tmp_path: Path) -> None:
-    from dilannot.data.build import build_dataset
-
     names = [path.name for path in sorted(inputs.peak_folder.iterdir())]
     rows = "".join(f"{name}\t{name.split('.')[0]}\tTFBS\n" for name in names)
     (tmp_path / "markers.tsv").write_text("file\tname\tclass\n" + rows)
@@ -97,3 +99,36 @@ def test_a_dataset_of_other_markers_is_refused(inputs: Inputs, dataset: Path, tm
     folder = make_run(tmp_path / "run", inputs.genome, "toy-blocks")
     with pytest.raises(DilannotError, match=r"its markers are not those of .* where the run has 'A\|1'"):
         evaluate(folder, dataset)
+
+
+def test_a_dataset_that_changed_since_training_is_refused(inputs: Inputs, tmp_path: Path) -> None:
+    path = tmp_path / "d.h5"
+    build_dataset(inputs.genome, [inputs.peak_folder], path, window=500)
+    train(
+        path, tmp_path / "run", settings=Settings(epochs=1, max_steps=1), arguments={"filters": [4, 4, 4], "hidden": 3}
+    )
+    build_dataset(inputs.genome, [inputs.peak_folder], path, window=500, seed=1, force=True)
+    with pytest.raises(DilannotError, match="its windows or splits differ"):
+        evaluate(tmp_path / "run")
+
+    said: list[str] = []
+
+    class Listener(Silent):
+        def warn(self, message: str) -> None:
+            said.append(message)
+
+    evaluate(tmp_path / "run", path, progress=Listener())
+    assert "may have been trained on" in said[0]
+
+
+def test_a_class_without_positives_has_no_mean(run: Path, inputs: Inputs, tmp_path: Path) -> None:
+    names = [path.name for path in sorted(inputs.peak_folder.iterdir())]
+    (tmp_path / names[1]).write_text("chr1\t20000\t20100\n")  # the DNase marker, in one window
+    peaks = [inputs.peak_folder / names[0], tmp_path / names[1], inputs.peak_folder / names[2]]
+    build_dataset(inputs.genome, peaks, tmp_path / "d.h5", window=500)
+    with Dataset(tmp_path / "d.h5") as data:
+        [split] = np.flatnonzero(data.positives[1])
+    assert set(evaluate(run, tmp_path / "d.h5", split="test" if split != 2 else "validation").means) == {
+        "TFBS",
+        "histone",
+    }

@@ -73,7 +73,8 @@ def test_every_flipped_or_missing_part_of_the_weights_is_noticed(run: Path) -> N
     data = path.read_bytes()
     start = 8 + int.from_bytes(data[:8], "little")
     record = read_run(run)
-    for at in range(start, len(data), len(data) // 40):
+    thresholds = range(data.index(b"thresholds"), data.index(b"sha256"))
+    for at in (*range(8), *thresholds, *range(start, len(data), len(data) // 40)):
         path.write_bytes(data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :])
         with pytest.raises(DilannotError):
             load_network(record)

@@ -127,6 +127,8 @@ def bad_calls() -> list[tuple[list[str], int, str]]:
         (["annotate", "R", "-r", "chrM", "--threshold", "7"], 1, r"--threshold"),
         (["annotate", "R", "-r", "chrM", "--tile", "7"], 1, r"--tile.*multiple of 4"),
         (["annotate", "R", "-r", "chrM", "-o", "text"], 1, r"text: exists and is not a directory"),
+        (["train", "text/d.h5"], 1, r"text/d\.h5: file not found"),
+        (["evaluate", "R", "D", "-o", "."], 1, r"is no file name"),
         (["info", "none"], 1, r"none: not found"),
         (["info", "empty"], 1, r"neither a run nor a tracks folder"),
         (["info", "text"], 1, r"text: is not an HDF5 file"),

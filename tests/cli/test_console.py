@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from dilannot.cli import console
-from dilannot.cli.console import ConsoleProgress, print_table
+from dilannot.cli.console import ConsoleProgress, fail, print_table
 
 
 def test_a_log_gets_a_plain_line_now_and_then(
@@ -43,3 +43,11 @@ def test_quiet_keeps_warnings_only(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 def test_tables_are_tab_separated_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(("a", "b"), [("x y", "1"), ("\x1b", "2")])
     assert capsys.readouterr().out == "a\tb\nx y\t1\n\\x1b\t2\n"
+
+
+def test_messages_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """No emoji for `:100:`, no markup, no colour in a log."""
+    message = "a.bed:100: end [red]5[/red] :1234: is no integer :smile:"
+    fail(message)
+    ConsoleProgress().say(message)
+    assert capsys.readouterr().err == f"error: {message}\n{message}\n"

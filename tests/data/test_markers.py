@@ -76,6 +76,7 @@ def test_a_table_orders_and_names(tmp_path: Path) -> None:
         ("file\tname\na.bed\tX\nb.bed\tX\n", ":3: marker name 'X' stands twice"),
         ("file\tname\na.bed\n", ":2: 1 columns where the header has 2"),
         ("file\tname\na.bed\t../x\n", ":2: marker name '../x' holds a slash"),
+        ("file\tcell\na.bed\tK\u2028562\n", ":2: marker cell .* holds control characters"),
         ("file\n", "no marker in this table"),
     ],
 )
@@ -97,3 +98,20 @@ def test_the_example_has_all_three_classes() -> None:
     assert len(markers) == 40
     assert {marker.marker_class for marker in markers} == {"TFBS", "histone", "DNase"}
     assert markers[0].row()[:5] == ("GM12878|DNase|None", "DNase", "GM12878", "DNase", "None")
+
+
+def test_linked_folders_are_searched_and_loops_end(tmp_path: Path) -> None:
+    make(tmp_path / "far", "b.bed")
+    folder = make(tmp_path / "p", "a.bed")
+    (folder / "more").symlink_to(tmp_path / "far")
+    (folder / "loop").symlink_to(folder)
+    files, _ = find_peak_files([folder])
+    assert [file.name for file in files] == ["a.bed", "b.bed"]
+
+
+def test_two_tables_need_a_choice(tmp_path: Path) -> None:
+    folders = [make(tmp_path / name, f"{name}.bed") for name in "pq"]
+    for folder in folders:
+        (folder / "markers.tsv").write_text(f"file\n{folder.name}.bed\n")
+    with pytest.raises(DilannotError, match="two marker tables"):
+        find_inputs(folders)

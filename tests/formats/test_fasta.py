@@ -11,6 +11,7 @@ import pytest
 from conftest import SHARED, random_sequence, write_fasta
 
 from dilannot.errors import DilannotError
+from dilannot.formats import fasta
 from dilannot.formats.fasta import Genome, read_contigs
 from dilannot.genome.sequence import encode
 
@@ -124,3 +125,27 @@ def test_chr20_is_the_public_one() -> None:
     [(contig, codes)] = read_contigs(CHR20)
     assert (contig.name, contig.length, contig.md5) == ("chr20", 63025520, "0dec9660ec1efaaf33281c0d5ea2560f")
     assert np.bincount(codes).tolist() == [3520000, 16523053, 13107828, 13149412, 16725227]
+
+
+@pytest.mark.parametrize("name", ["plain.fa.gz", "plain.fa.zip"])
+def test_compression_is_judged_by_content(plain: Path, name: str) -> None:
+    path = plain.rename(plain.with_name(name))
+    assert (Genome(path).fetch("chr2", 3, 9) == encode(CONTIGS["chr2"].encode())[0][3:9]).all()
+
+
+def test_a_gzip_genome_is_read_once_when_contigs_come_in_order(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    genome = Genome(packed(plain, "gzip"))
+    passes = 0
+    read = fasta.read_contigs
+
+    def counted(path: Path) -> object:
+        nonlocal passes
+        passes += 1
+        return read(path)
+
+    monkeypatch.setattr(fasta, "read_contigs", counted)
+    for name in ("chr1", "chr2", "chr2", "chr3"):
+        genome.fetch(name, 0, 10)
+    assert passes == 1
+    assert (genome.fetch("chr1", 5, 9) == encode(CONTIGS["chr1"].encode())[0][5:9]).all()
+    assert passes == 2

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 import toy_models  # noqa: F401 (registers)
+from conftest import Inputs
 
+from dilannot.data.build import build_dataset
 from dilannot.errors import DilannotError
+from dilannot.evaluate import evaluate
 from dilannot.info import describe
 from dilannot.models import registry
 from dilannot.run import load_network, read_run
@@ -122,3 +126,53 @@ def test_an_existing_run_is_kept_without_force(dataset: Path, tmp_path: Path) ->
     for force in (False, True):
         with pytest.raises(DilannotError, match="other things in it"):
             train(dataset, tmp_path / "other", arguments=THIN, settings=settings, force=force)
+
+
+def test_a_step_that_breaks_the_gradient_is_noticed_before_the_weights_are(dataset: Path, tmp_path: Path) -> None:
+    settings = Settings(epochs=1, max_steps=2, learning_rate=1e30)
+    with pytest.raises(DilannotError, match="is nan|is inf"):
+        train(dataset, tmp_path / "run", arguments=THIN, settings=settings)
+    assert not (tmp_path / "run" / "best.safetensors").exists()
+
+
+def test_a_new_run_does_not_keep_the_figures_of_the_old(dataset: Path, tmp_path: Path) -> None:
+    settings = Settings(epochs=1, max_steps=1)
+    train(dataset, tmp_path / "run", arguments=THIN, settings=settings)
+    evaluate(tmp_path / "run")
+    train(dataset, tmp_path / "run", arguments=THIN, settings=settings, force=True)
+    assert not list((tmp_path / "run").glob("evaluation-*"))
+    evaluate(tmp_path / "run")
+
+
+def test_what_a_killed_training_leaves_is_no_obstacle(dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "markers.tsv").write_text("half")
+    train(dataset, tmp_path / "run", arguments=THIN, settings=Settings(epochs=1, max_steps=1))
+    assert read_run(tmp_path / "run").model == "dilated"
+
+
+def test_run_dataset_and_genome_move_together(inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "here"
+    place.mkdir()
+    shutil.copy(inputs.genome, place / "genome.fa")
+    monkeypatch.chdir(place)
+    build_dataset(Path("genome.fa"), [inputs.peak_folder], Path("dataset.h5"), window=500)
+    train(Path("dataset.h5"), Path("run"), arguments=THIN, settings=Settings(epochs=1, max_steps=1))
+    place.rename(tmp_path / "there")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    # A link to the run folder, with a file of the dataset's name beside it that is not the one.
+    Path("run").symlink_to(tmp_path / "there" / "run")
+    Path("dataset.h5").write_text("not this one")
+    assert evaluate(Path("run")).windows > 0
+    run = read_run(Path("run"))
+    assert run.path_of(run.genome).resolve() == (tmp_path / "there" / "genome.fa").resolve()
+
+
+def test_the_record_holds_every_argument(dataset: Path, tmp_path: Path) -> None:
+    train(dataset, tmp_path / "run", arguments=THIN, settings=Settings(epochs=1, max_steps=1))
+    arguments = read_run(tmp_path / "run").arguments
+    assert arguments == {
+        "filters": [8, 12, 6], "dilations": [1, 3], "kernel": 5, "stride": 5, "hidden": 7, "batch_norm": True,
+        "batch_norm_decay": 0.9, "dropout": 0.01, "embedding": 4,
+    }  # fmt: skip
