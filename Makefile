@@ -18,7 +18,7 @@ demo: $(INSTALLED)
 	mkdir demo
 	cp -r examples/chr20.fa.gz examples/peaks demo
 	cd demo && $(BIN)/dilannot build-data chr20.fa.gz peaks/
-	cd demo && $(BIN)/dilannot train --epochs 6
+	cd demo && $(BIN)/dilannot train
 	cd demo && $(BIN)/dilannot evaluate
 	cd demo && $(BIN)/dilannot annotate --region chr20 -o tracks/
 	@echo

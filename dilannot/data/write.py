@@ -19,7 +19,7 @@ from dilannot.data.splits import SPLITS
 from dilannot.data.windows import Windows
 from dilannot.formats.fasta import Contig
 from dilannot.genome.intervals import Positions
-from dilannot.outputs import check_space, replacing
+from dilannot.outputs import check_space, replacing, signals_deferred
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -100,15 +100,19 @@ def _offsets(row: NDArray[Any], count: int) -> NDArray[np.int64]:
 class _CarefulFile(io.FileIO):
     """A file that hides from HDF5 that the disk failed, and says so when it is closed.
 
-    HDF5 crashes the interpreter at exit after a write that failed.
+    HDF5 crashes the interpreter after a write that failed or raised. Once a signal has come, nothing more is written.
     """
 
     _failure: OSError | None = None
 
+    def __init__(self, path: Path, signals: list[int]) -> None:
+        super().__init__(path, "w+")
+        self._signals = signals
+
     def write(self, data: Any) -> int:
         try:
             view, done = memoryview(data).cast("B"), 0
-            while self._failure is None and done < len(view):
+            while self._failure is None and not self._signals and done < len(view):
                 done += super().write(view[done:])
         except OSError as error:
             self._failure = error
@@ -138,7 +142,7 @@ def write_dataset(output: Path, arrays: Arrays, record: dict[str, Any], window: 
     """
     check_space(output.parent, int(1.1 * sum(array.nbytes for array in arrays.values())) + (1 << 20), output.name)
     with replacing(output) as temporary:
-        with _CarefulFile(temporary, "w+") as handle, h5py.File(handle, "w") as file:
+        with signals_deferred() as came, _CarefulFile(temporary, came) as handle, h5py.File(handle, "w") as file:
             for name, array in arrays.items():
                 file.create_dataset(name, data=array, **_storage(name, array))
             file.attrs["format"] = schema.FORMAT
