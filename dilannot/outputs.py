@@ -65,13 +65,18 @@ def working_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(work)
 
 
+def unfinished(work: Path, name: str) -> Path:
+    """Where in a working folder the file lies that `publish` will call `name`."""
+    return work / f"{name}.tmp"
+
+
 def publish(work: Path, folder: Path, names: Iterable[str]) -> None:
     """Move finished files from a working folder to their final names."""
     names = list(names)
     for name in names:
-        _sync(work / name)
+        _sync(unfinished(work, name))
     for name in names:
-        os.replace(work / name, folder / name)
+        os.replace(unfinished(work, name), folder / name)
     _sync(folder)
 
 

@@ -28,7 +28,7 @@ from dilannot.run import Run, Weights, Which, load_network, read_run
 from dilannot.tracks import FORMAT, FORMAT_VERSION, KINDS, MANIFEST, SUFFIXES, files_of, read_manifest
 
 TILE = 25_000  # nt; the length of a training window
-_STAGE = "runs"
+_STAGE = "runs.tmp"
 
 
 @dataclass(frozen=True, slots=True)

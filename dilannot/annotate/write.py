@@ -19,6 +19,7 @@ from dilannot.annotate.store import Piece, read_runs
 from dilannot.errors import ENVIRONMENT, DilannotError
 from dilannot.formats.bed import bed_line, write_bed
 from dilannot.formats.bigwig import Runs, write_bigwig
+from dilannot.outputs import unfinished
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,6 @@ def _write_track(folder: Path, stage: Path, track: Track, pieces: list[Piece], l
                 lines.append(bed_line(contig, first, last, f"{track.name}_{len(lines) + 1}", level / LEVELS))
             yield contig, starts, ends, levels / LEVELS
 
-    bases = write_bigwig(folder / f"{track.name}.bw", lengths, contigs())
-    write_bed(folder / f"{track.name}.bed", lines)
+    bases = write_bigwig(unfinished(folder, f"{track.name}.bw"), lengths, contigs())
+    write_bed(unfinished(folder, f"{track.name}.bed"), lines)
     return Written(track.marker, bases, len(lines), called)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyBigWig
@@ -47,23 +48,45 @@ def write_bigwig(path: Path, lengths: dict[str, int], runs: Iterable[Runs]) -> i
     # pyBigWig crashes the interpreter when it cannot open the path; let Python meet that first.
     path.touch()
     bases = 0
-    file = pyBigWig.open(str(path), "w")
-    file.addHeader(list(lengths.items()))
-    for contig, starts, ends, values in runs:
-        if not len(starts):
-            continue
-        if starts[0] < 0 or ends[-1] > lengths[contig] or (starts[1:] < ends[:-1]).any() or (starts >= ends).any():
-            raise ValueError(f"runs on {contig} overlap, are unsorted or leave the contig")
-        if not np.isfinite(values).all():
-            raise ValueError(f"a run on {contig} has no finite value")
-        for at in range(0, len(starts), _ENTRIES):
-            part = slice(at, at + _ENTRIES)
-            name = np.full(len(starts[part]), contig)
-            file.addEntries(name, starts[part], ends=ends[part], values=values[part])
-        bases += int((ends - starts).sum())
-    file.close()
+    try:
+        file = pyBigWig.open(str(path), "w")
+        file.addHeader(list(lengths.items()))
+        for contig, starts, ends, values in runs:
+            if len(starts):
+                _check_runs(contig, starts, ends, values, lengths[contig])
+                _add(file, contig, starts, ends, values)
+                bases += int((ends - starts).sum())
+        file.close()
+    except RuntimeError as error:
+        raise _not_whole(path, str(error)) from None
     _verify(path, bases)
     return bases
+
+
+def _check_runs(
+    contig: str, starts: NDArray[np.int64], ends: NDArray[np.int64], values: NDArray[np.float64], length: int
+) -> None:
+    if starts[0] < 0 or ends[-1] > length or (starts[1:] < ends[:-1]).any() or (starts >= ends).any():
+        raise ValueError(f"runs on {contig} overlap, are unsorted or leave the contig")
+    if not np.isfinite(values).all():
+        raise ValueError(f"a run on {contig} has no finite value")
+
+
+def _add(
+    file: Any, contig: str, starts: NDArray[np.int64], ends: NDArray[np.int64], values: NDArray[np.float64]
+) -> None:
+    for at in range(0, len(starts), _ENTRIES):
+        part = slice(at, at + _ENTRIES)
+        file.addEntries(np.full(len(starts[part]), contig), starts[part], ends=ends[part], values=values[part])
+
+
+def _not_whole(path: Path, detail: str) -> DilannotError:
+    return DilannotError(
+        f"the bigWig could not be written whole ({detail})",
+        where=path,
+        remedy="is the disk full?",
+        exit_code=ENVIRONMENT,
+    )
 
 
 def _verify(path: Path, bases: int) -> None:
@@ -77,6 +100,4 @@ def _verify(path: Path, bases: int) -> None:
         if file is not None:
             file.close()
     if not whole:
-        raise DilannotError(
-            "the bigWig could not be written whole", where=path, remedy="is the disk full?", exit_code=ENVIRONMENT
-        )
+        raise _not_whole(path, "its end is missing")
