@@ -65,6 +65,17 @@ def working_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(work)
 
 
+@contextmanager
+def removed_if_empty(folder: Path) -> Iterator[None]:
+    """Take an output folder away again when the block failed and left nothing in it."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            folder.rmdir()
+        raise
+
+
 def unfinished(work: Path, name: str) -> Path:
     """Where in a working folder the file lies that `publish` will call `name`."""
     return work / f"{name}.tmp"
@@ -113,6 +124,8 @@ def check_new_file(path: Path, *, force: bool) -> None:
         raise DilannotError(
             "its folder does not exist", where=path, remedy=f"mkdir -p {path.parent}", exit_code=ENVIRONMENT
         )
+    if path.exists() and not path.is_file():
+        raise DilannotError("exists and is not a regular file", where=path, remedy="give another output name")
     if os.path.lexists(path) and not force:
         raise DilannotError("exists already", where=path, remedy="use --force to overwrite it, or another output name")
     _check_writable(path.parent)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,15 @@ import numpy as np
 import torch
 
 import dilannot
-from dilannot.annotate.calls import MERGE_GAP, MIN_LENGTH, CallRule, threshold_levels
+from dilannot.annotate.calls import MERGE_GAP, MIN_LENGTH, CallRule, usable_thresholds
 from dilannot.annotate.compress import LEVELS, run_lengths
 from dilannot.annotate.plan import TRACK_BYTES, Plan, make_plan
 from dilannot.annotate.store import Stage
-from dilannot.annotate.stream import stream
+from dilannot.annotate.stream import Stretch, stream
 from dilannot.annotate.write import Track, Written, write_tracks
 from dilannot.errors import DilannotError
 from dilannot.models import context_of
-from dilannot.outputs import check_space, locked, make_folder, publish, working_folder, write_json
+from dilannot.outputs import check_space, locked, make_folder, publish, removed_if_empty, working_folder, write_json
 from dilannot.predict import choose_device, predicting
 from dilannot.progress import Progress, Silent
 from dilannot.run import Run, Weights, Which, load_network, read_run
@@ -104,15 +104,28 @@ def annotate(
     stride = context_of(loaded.network).stride
     if tile % stride:
         raise DilannotError(f"a tile of {tile} nt", where="--tile", remedy=f"give a multiple of {stride}")
+    thresholds = usable_thresholds(np.full(len(plan.names), threshold) if threshold else loaded.thresholds).tolist()
+    _warn_of_coarse_tracks(thresholds, progress)
     make_folder(output)
     check_space(output, plan.disk[0], f"annotating {plan.nucleotides:,} nt for {len(plan.names)} markers")
-    levels = threshold_levels(np.full(len(plan.names), threshold) if threshold else loaded.thresholds).tolist()
-    rules = [CallRule(level, merge_gap, min_length) for level in levels]
+    rules = [CallRule(each, merge_gap, min_length) for each in thresholds]
     tracks = [Track(i, name, rule) for i, (name, rule) in enumerate(zip(plan.names, rules, strict=True))]
-    with locked(output), working_folder(output) as work:
+    with removed_if_empty(output), locked(output), working_folder(output) as work:
         with open(work / _STAGE, "wb") as handle:
             stage = Stage(handle, len(tracks), lambda runs: _check_tracks_fit(output, runs))
-            nucleotides = _walk(loaded, plan, stage, tile, batch_size or _batch_size(where), where, progress)
+            network = loaded.network.to(where)
+            with predicting(network):
+                stretches = stream(
+                    network,
+                    plan.genome,
+                    plan.regions,
+                    thresholds=torch.tensor(thresholds, device=where),
+                    context=context_of(network),
+                    tile=tile,
+                    batch_size=batch_size or _batch_size(where),
+                    device=where,
+                )
+                nucleotides = _fill(stage, stretches, plan, progress)
         if not nucleotides:
             raise DilannotError("nothing but N in the regions asked for", where=plan.genome.path)
         written = _write(work, tracks, stage, plan.genome.lengths, processes or _cores(), progress)
@@ -124,6 +137,15 @@ def annotate(
             path.unlink(missing_ok=True)
         write_json(output / MANIFEST, _manifest(record, loaded, plan, nucleotides, rows))
     return Annotation(output, nucleotides, rows)
+
+
+def _warn_of_coarse_tracks(thresholds: list[float], progress: Progress) -> None:
+    low = sum(threshold < 1 / LEVELS for threshold in thresholds)
+    if low:
+        progress.warn(
+            f"{low} of {len(thresholds)} markers are called below {1 / LEVELS}, the smallest step of a track: "
+            "their bigWigs show little; their BEDs are right"
+        )
 
 
 def _check_tracks_fit(output: Path, runs: int) -> None:
@@ -151,28 +173,22 @@ def _check_output(output: Path, plan: Plan, force: bool) -> list[Path]:
         if os.path.lexists(output / name) and not force:
             raise DilannotError("exists already", where=output / name, remedy="use --force to overwrite, or another -o")
     if not (output / MANIFEST).exists():
+        others = [name for name in os.listdir(output) if name not in wanted and not name.startswith(".")]
+        if others:
+            raise DilannotError(
+                f"is a folder with other things in it ({others[0]})", where=output, remedy="give another -o"
+            )
         return []
     return [output / name for name in sorted(set(files_of(read_manifest(output))) - wanted)]
 
 
-def _walk(
-    loaded: Weights, plan: Plan, stage: Stage, tile: int, batch_size: int, device: torch.device, progress: Progress
-) -> int:
-    """Predict and stage everything; how many positions got a value."""
-    network = loaded.network.to(device)
+def _fill(stage: Stage, stretches: Iterable[Stretch], plan: Plan, progress: Progress) -> int:
+    """Stage everything; how many positions got a value."""
     nucleotides, began = 0, time.monotonic()
-    with predicting(network), progress.task("annotating", plan.nucleotides) as task:
-        for stretch in stream(
-            network,
-            plan.genome,
-            plan.regions,
-            context=context_of(network),
-            tile=tile,
-            batch_size=batch_size,
-            device=device,
-        ):
-            if stretch.levels is not None:
-                stage.append(stretch.contig, run_lengths(stretch.levels, stretch.known, stretch.start))
+    with progress.task("annotating", plan.nucleotides) as task:
+        for stretch in stretches:
+            if stretch.codes is not None:
+                stage.append(stretch.contig, run_lengths(stretch.codes, stretch.known, stretch.start))
                 nucleotides += int(stretch.known.sum())
             task.advance(len(stretch), f"{nucleotides / (time.monotonic() - began):,.0f} nt/s")
     stage.flush()
@@ -197,7 +213,7 @@ def _row(run: Run, track: Track, written: Written) -> dict[str, Any]:
         "class": marker.marker_class,
         "bigwig": f"{track.name}.bw",
         "bed": f"{track.name}.bed",
-        "threshold": track.rule.threshold / LEVELS,
+        "threshold": track.rule.threshold,
         "bases": written.bases,
         "calls": written.calls,
         "called_bases": written.called_bases,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dilannot.annotate.compress import LEVELS
+from dilannot.annotate.compress import CALLED
 
 DEFAULT_THRESHOLD = 0.5  # for markers whose validation split held no positives to choose by
 MERGE_GAP = 50  # nt
@@ -21,33 +21,32 @@ class CallRule:
     Attributes
     ----------
     threshold
-        Lowest level of a called position.
+        Probability of a called position, before it is rounded for the track.
     merge_gap
         Stretches this close or closer, nt, are one call.
     min_length
         Shorter calls are dropped, nt.
     """
 
-    threshold: int
+    threshold: float
     merge_gap: int = MERGE_GAP
     min_length: int = MIN_LENGTH
 
 
-def threshold_levels(thresholds: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Thresholds as levels of the tracks, rounded up, at least 1; `DEFAULT_THRESHOLD` for NaN."""
-    filled = np.where(np.isnan(thresholds), DEFAULT_THRESHOLD, thresholds)
-    return np.clip(np.ceil(filled * LEVELS - 1e-6), 1, LEVELS).astype(np.int64)
+def usable_thresholds(thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Thresholds with `DEFAULT_THRESHOLD` for NaN."""
+    return np.where(np.isnan(thresholds), DEFAULT_THRESHOLD, thresholds)
 
 
 def call(
-    start: NDArray[np.int64], end: NDArray[np.int64], level: NDArray[np.uint8], rule: CallRule
+    start: NDArray[np.int64], end: NDArray[np.int64], code: NDArray[np.uint8], rule: CallRule
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:
     """Calls of one contig.
 
     Parameters
     ----------
-    start, end, level
-        (R,) runs, sorted.
+    start, end, code
+        (R,) runs, sorted; `CALLED` in the code says what reaches the threshold.
     rule
         What counts.
 
@@ -56,8 +55,8 @@ def call(
     start, end, highest
         Of each call: where it lies, 0-based half-open, and its highest level.
     """
-    high = level >= rule.threshold
-    start, end, level = start[high], end[high], level[high]
+    called = code >= CALLED
+    start, end, level = start[called], end[called], code[called] - np.uint8(CALLED)
     if not len(start):
         return start, end, level
     first = np.append(True, start[1:] - end[:-1] > rule.merge_gap)

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEVELS = 100  # steps of a probability: values are multiples of 1/100
+CALLED = 128  # added to the level of a position whose probability, before rounding, reaches the threshold
 GAP = 255  # where there is no prediction
 
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Runs of equal level, marker after marker, sorted within each.
+    """Runs of equal code, marker after marker, sorted within each.
 
     Attributes
     ----------
@@ -21,37 +22,47 @@ class Runs:
         (R,) marker of each run.
     start, end
         (R,) 0-based half-open on the contig.
-    level
-        (R,) uint8; probability x `LEVELS`.
+    code
+        (R,) uint8; probability x `LEVELS`, plus `CALLED`.
     """
 
     marker: NDArray[np.int64]
     start: NDArray[np.int64]
     end: NDArray[np.int64]
-    level: NDArray[np.uint8]
+    code: NDArray[np.uint8]
 
 
-def run_lengths(levels: NDArray[np.uint8], known: NDArray[np.bool_], origin: int) -> Runs:
+def run_lengths(codes: NDArray[np.uint8], known: NDArray[np.bool_], origin: int) -> Runs:
     """Runs of a stretch.
 
     Parameters
     ----------
-    levels
-        (T, L) levels.
+    codes
+        (T, L) levels, plus `CALLED` where called.
     known
         (L,) False where nothing is predicted: no run covers it.
     origin
         Position of the stretch on its contig, bp.
     """
-    markers, length = levels.shape
+    markers, length = codes.shape
     if not known.all():
-        levels = np.where(known, levels, np.uint8(GAP))
+        codes = np.where(known, codes, np.uint8(GAP))
     first = np.empty((markers, length), np.bool_)
     first[:, 0] = True
-    np.not_equal(levels[:, 1:], levels[:, :-1], out=first[:, 1:])
+    np.not_equal(codes[:, 1:], codes[:, :-1], out=first[:, 1:])
     at = np.flatnonzero(first)
     marker, start = np.divmod(at, length)
     end = np.append(at[1:], markers * length) - marker * length
-    level = levels.reshape(-1)[at]
-    keep = level != GAP
-    return Runs(marker[keep], start[keep] + origin, end[keep] + origin, level[keep])
+    code = codes.reshape(-1)[at]
+    keep = code != GAP
+    return Runs(marker[keep], start[keep] + origin, end[keep] + origin, code[keep])
+
+
+Table = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]
+
+
+def joined(start: NDArray[np.int64], end: NDArray[np.int64], value: NDArray[np.uint8]) -> Table:
+    """Sorted runs of one contig with touching runs of equal value made one."""
+    first = np.append(True, (start[1:] != end[:-1]) | (value[1:] != value[:-1]))
+    at = np.flatnonzero(first)
+    return start[at], end[np.append(at[1:], len(start)) - 1], value[at]

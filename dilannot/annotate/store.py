@@ -11,9 +11,9 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from dilannot.annotate.compress import Runs
+from dilannot.annotate.compress import Runs, joined
 
-_RUN = np.dtype([("start", "<i4"), ("end", "<i4"), ("level", "u1")])
+_RUN = np.dtype([("start", "<i4"), ("end", "<i4"), ("code", "u1")])
 _FLUSH_RUNS = 2_000_000  # about 100 MB while they are sorted
 RUN_BYTES = _RUN.itemsize
 
@@ -77,7 +77,7 @@ def read_runs(path: Path, pieces: list[Piece]) -> Iterator[ContigRuns]:
     Yields
     ------
     runs
-        For each contig its name, starts, ends and levels.
+        For each contig its name, starts, ends and codes.
     """
     with open(path, "rb") as handle:
         for contig, group in groupby(pieces, key=lambda piece: piece.contig):
@@ -86,8 +86,5 @@ def read_runs(path: Path, pieces: list[Piece]) -> Iterator[ContigRuns]:
                 handle.seek(piece.offset)
                 parts.append(np.frombuffer(handle.read(piece.count * _RUN.itemsize), _RUN))
             table = np.concatenate(parts)
-            start, end, level = (table[name] for name in ("start", "end", "level"))
-            first = np.append(True, (start[1:] != end[:-1]) | (level[1:] != level[:-1]))
-            at = np.flatnonzero(first)
-            last = np.append(at[1:], len(table)) - 1
-            yield contig, start[at].astype(np.int64), end[last].astype(np.int64), level[at]
+            start, end = table["start"].astype(np.int64), table["end"].astype(np.int64)
+            yield contig, *joined(start, end, table["code"])

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dilannot.annotate.compress import LEVELS
+from dilannot.annotate.compress import CALLED, LEVELS
 from dilannot.formats.fasta import Genome
 from dilannot.genome.intervals import Interval
 from dilannot.genome.sequence import Codes, N
@@ -21,22 +21,35 @@ from dilannot.genome.tiles import Context, Tile, cover
 class Stretch:
     """Predictions of one tile.
 
-    `levels` is (T, L) uint8; `known` is (L,) False where the base is unknown. A stretch of nothing but N has no
-    levels.
+    `codes` is (T, L) uint8; `known` is (L,) False where the base is unknown. A stretch of nothing but N has no codes.
     """
 
     contig: str
     start: int
     known: NDArray[np.bool_]
-    levels: NDArray[np.uint8] | None
+    codes: NDArray[np.uint8] | None
 
     def __len__(self) -> int:
         return len(self.known)
 
 
-def quantise(logits: Tensor) -> Tensor:
-    """Levels nearest to the probabilities, uint8, on the logits' device; overwrites `logits`."""
-    return logits.sigmoid_().mul_(LEVELS).round_().to(torch.uint8)
+def quantise(logits: Tensor, thresholds: Tensor) -> Tensor:
+    """Levels nearest to the probabilities, plus `CALLED` from the markers' thresholds on.
+
+    Parameters
+    ----------
+    logits
+        (N, T, L); overwritten.
+    thresholds
+        (T,) probabilities.
+
+    Returns
+    -------
+    codes
+        (N, T, L) uint8, on the logits' device.
+    """
+    called = logits >= torch.logit(thresholds)[:, None]
+    return logits.sigmoid_().mul_(LEVELS).round_().to(torch.uint8).add_(called, alpha=CALLED)
 
 
 def stream(
@@ -44,6 +57,7 @@ def stream(
     genome: Genome,
     regions: Iterable[Interval],
     *,
+    thresholds: Tensor,
     context: Context,
     tile: int,
     batch_size: int,
@@ -57,6 +71,8 @@ def stream(
         In evaluation mode.
     regions
         Disjoint, in genome order.
+    thresholds
+        (T,) probabilities of a called position, on the device.
     tile
         Kept nt of a tile, a multiple of the network's stride.
     batch_size
@@ -73,13 +89,13 @@ def stream(
             codes = genome.fetch(piece.contig, piece.read_start, piece.read_end)
             known = _kept(piece, codes) != N
             if batch and (len(batch) == batch_size or _shape(piece) != _shape(batch[0][0]) or not known.any()):
-                yield from _predict(network, batch, device)
+                yield from _predict(network, batch, thresholds, device)
                 batch = []
             if known.any():
                 batch.append((piece, codes))
             else:
                 yield Stretch(piece.contig, piece.keep_start, known, None)
-    yield from _predict(network, batch, device)
+    yield from _predict(network, batch, thresholds, device)
 
 
 def _shape(tile: Tile) -> tuple[int, int, int]:
@@ -90,11 +106,13 @@ def _kept(tile: Tile, codes: Codes) -> Codes:
     return codes[tile.keep_start - tile.read_start : tile.keep_end - tile.read_start]
 
 
-def _predict(network: torch.nn.Module, batch: list[tuple[Tile, Codes]], device: torch.device) -> Iterator[Stretch]:
+def _predict(
+    network: torch.nn.Module, batch: list[tuple[Tile, Codes]], thresholds: Tensor, device: torch.device
+) -> Iterator[Stretch]:
     if not batch:
         return
     _, start, end = _shape(batch[0][0])
     sequence = torch.from_numpy(np.stack([codes for _, codes in batch])).to(device)
-    levels = quantise(network(sequence, keep=(start, end))).cpu().numpy()
-    for (tile, codes), of_tile in zip(batch, levels, strict=True):
+    predicted = quantise(network(sequence, keep=(start, end)), thresholds).cpu().numpy()
+    for (tile, codes), of_tile in zip(batch, predicted, strict=True):
         yield Stretch(tile.contig, tile.keep_start, _kept(tile, codes) != N, of_tile)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dilannot.annotate.calls import CallRule, call
-from dilannot.annotate.compress import LEVELS
+from dilannot.annotate.compress import CALLED, LEVELS, joined
 from dilannot.annotate.store import Piece, read_runs
 from dilannot.errors import ENVIRONMENT, DilannotError
 from dilannot.formats.bed import bed_line, write_bed
@@ -92,11 +92,12 @@ def _write_track(folder: Path, stage: Path, track: Track, pieces: list[Piece], l
     def contigs() -> Iterator[Runs]:
         """Runs for the bigWig; calls are made as they pass."""
         nonlocal called
-        for contig, starts, ends, levels in read_runs(stage, pieces):
-            start, end, highest = call(starts, ends, levels, track.rule)
+        for contig, starts, ends, codes in read_runs(stage, pieces):
+            start, end, highest = call(starts, ends, codes, track.rule)
             called += int((end - start).sum())
             for first, last, level in zip(start.tolist(), end.tolist(), highest.tolist(), strict=True):
                 lines.append(bed_line(contig, first, last, f"{track.name}_{len(lines) + 1}", level / LEVELS))
+            starts, ends, levels = joined(starts, ends, codes % CALLED)
             yield contig, starts, ends, levels / LEVELS
 
     bases = write_bigwig(unfinished(folder, f"{track.name}.bw"), lengths, contigs())

@@ -100,6 +100,7 @@ def test_the_stream_covers_regions_once_and_marks_n(tmp_path: Path, name: str, b
     with predicting(network):
         whole = network(torch.from_numpy(codes)[None])[0].sigmoid().numpy()
         options = {
+            "thresholds": torch.full((3,), 0.5),
             "context": context,
             "tile": 5 * context.stride,
             "batch_size": batch_size,
@@ -111,8 +112,11 @@ def test_the_stream_covers_regions_once_and_marks_n(tmp_path: Path, name: str, b
             last = stretch.start + len(stretch)
             seen[stretch.start : last] += 1
             assert (stretch.known == (codes[stretch.start : last] != 0)).all()
-            if stretch.levels is None:
+            if stretch.codes is None:
                 assert not stretch.known.any()
             else:
-                assert (np.abs(stretch.levels / 100 - whole[:, stretch.start : last]) <= 0.005 + 1e-5).all()
+                expected = whole[:, stretch.start : last]
+                assert (np.abs(stretch.codes % 128 / 100 - expected) <= 0.005 + 1e-5).all()
+                sure = np.abs(expected - 0.5) > 1e-5
+                assert ((stretch.codes >= 128) == (expected >= 0.5))[sure].all()
     assert (seen == np.array([0] * 3 + [1] * 697 + [0] + [1] * (length - 701))).all()

@@ -5,14 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dilannot.annotate import store
-from dilannot.annotate.calls import CallRule, call, threshold_levels
-from dilannot.annotate.compress import run_lengths
+from dilannot.annotate.calls import CallRule, call, usable_thresholds
+from dilannot.annotate.compress import CALLED, run_lengths
 from dilannot.annotate.names import MAX_BYTES, safe_names
 from dilannot.annotate.store import Stage, read_runs
+from dilannot.annotate.stream import quantise
 
 LEVELS = st.integers(0, 10**6).map(lambda seed: np.random.default_rng(seed).integers(0, 3, (3, 40)).astype(np.uint8))
 KNOWN = st.integers(0, 10**6).map(lambda seed: np.random.default_rng(seed).random(40) < 0.8)
@@ -31,7 +33,7 @@ def test_runs_paint_the_levels_again(levels: np.ndarray, known: np.ndarray) -> N
     runs = run_lengths(levels, known, origin=100)
     for marker in range(3):
         rows = runs.marker == marker
-        painted = paint(runs.start[rows] - 100, runs.end[rows] - 100, runs.level[rows], 40)
+        painted = paint(runs.start[rows] - 100, runs.end[rows] - 100, runs.code[rows], 40)
         assert (painted == np.where(known, levels[marker].astype(int), -1)).all()
 
 
@@ -63,29 +65,35 @@ def check_stage(tmp_path: Path, levels: np.ndarray, known: np.ndarray, cuts: set
         for _, start, end, level in found:
             assert (start == whole.start[rows]).all()
             assert (end == whole.end[rows]).all()
-            assert (level == whole.level[rows]).all()
+            assert (level == whole.code[rows]).all()
 
 
-@given(LEVELS, KNOWN, st.integers(1, 2), st.integers(0, 5), st.integers(1, 6))
+@given(LEVELS, KNOWN, KNOWN, st.integers(0, 5), st.integers(1, 6))
 def test_calls_equal_a_walk_along_the_positions(
-    levels: np.ndarray, known: np.ndarray, threshold: int, gap: int, shortest: int
+    levels: np.ndarray, known: np.ndarray, called: np.ndarray, gap: int, shortest: int
 ) -> None:
-    runs = run_lengths(levels[:1], known, 0)
-    start, end, highest = call(runs.start, runs.end, runs.level, CallRule(threshold, gap, shortest))
+    runs = run_lengths((levels[:1] + CALLED * called).astype(np.uint8), known, 0)
+    start, end, highest = call(runs.start, runs.end, runs.code, CallRule(0.5, gap, shortest))
     walked: list[list[int]] = []
-    for position in np.flatnonzero(known & (levels[0] >= threshold)).tolist():
+    for position in np.flatnonzero(known & called).tolist():
         if walked and position - walked[-1][1] <= gap:
             walked[-1][1] = position + 1
         else:
             walked.append([position, position + 1])
     walked = [pair for pair in walked if pair[1] - pair[0] >= shortest]
     assert [list(pair) for pair in zip(start.tolist(), end.tolist(), strict=True)] == walked
-    reached = [levels[0, first:last][known[first:last]].max() for first, last in walked]
-    assert highest.tolist() == reached
+    assert highest.tolist() == [levels[0, first:last][(known & called)[first:last]].max() for first, last in walked]
 
 
-def test_thresholds_become_levels_rounded_up() -> None:
-    assert threshold_levels(np.array([0.5, 0.001, 0.126, np.nan, 1.0, 0.07])).tolist() == [50, 1, 13, 50, 100, 7]
+def test_codes_hold_the_rounded_level_and_the_unrounded_call() -> None:
+    probabilities = torch.tensor([[[0.004, 0.006, 0.0349, 0.0351, 0.5, 0.9999]]])
+    codes = quantise(torch.logit(probabilities), torch.tensor([0.035]))
+    assert (codes % CALLED).tolist() == [[[0, 1, 3, 4, 50, 100]]]
+    assert (codes >= CALLED).tolist() == [[[False, False, False, True, True, True]]]
+
+
+def test_a_marker_without_a_threshold_is_called_from_one_half() -> None:
+    assert usable_thresholds(np.array([0.001, np.nan])).tolist() == [0.001, 0.5]
 
 
 def test_names_are_safe_and_unique() -> None:
