@@ -85,5 +85,6 @@ def near(name: str, known: Iterable[str]) -> str:
     """Say which known names are close to a mistyped one: " (did you mean 'chr20'?)", or nothing."""
     candidates = list(known)
     close = [other for other in candidates if other.lower() in (f"chr{name}".lower(), name.lower().removeprefix("chr"))]
+    close += [other for other in candidates if other.lower() == name.lower() and other not in close]
     close += [other for other in difflib.get_close_matches(name, candidates, n=3) if other not in close]
     return f" (did you mean {' or '.join(repr(other) for other in close[:3])}?)" if close else ""

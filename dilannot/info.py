@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -85,13 +86,19 @@ def _run(path: Path) -> dict[str, Any]:
         "markers": len(run.markers),
         "classes": _by_class([marker.marker_class for marker in run.markers]),
         "epochs": len(rows),
-        "last_epoch": rows[-1] if rows else None,
+        "last_epoch": {key: _number(value) for key, value in rows[-1].items()} if rows else None,
         "weights": [name for name, file in WEIGHTS.items() if (path / file).is_file()],
         "settings": run.settings,
         "genome": str(run.path_of(run.genome)),
         "dataset": str(run.path_of(run.dataset)),
         "contigs": len(run.contigs),
     }
+
+
+def _number(text: str) -> float | int | None:
+    """A figure of `metrics.csv`; None for NaN, which JSON does not know."""
+    value = float(text)
+    return int(text) if text.isdigit() else None if math.isnan(value) else value
 
 
 def _tracks(path: Path) -> dict[str, Any]:

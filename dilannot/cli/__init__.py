@@ -61,6 +61,11 @@ def main() -> NoReturn:
     try:
         code = cli.main(prog_name="dilannot", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
+    except SystemExit:
+        # click turns a stdout that nobody reads any more (`| head`) into exit code 1; nothing went wrong.
+        if "PacifyFlush" in type(sys.stdout).__name__:
+            os._exit(0)
+        raise
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -82,12 +82,12 @@ def _print(result: Evaluation) -> None:
     from dilannot.cli.console import print_table
 
     rows = [
-        (name, kind, f"{roc:.3f}", f"{pr:.3f}", f"{base:.4f}", f"{pr / base:.1f}x", f"{positives:,}")
+        (name, kind, f"{roc:.3f}", f"{pr:.3f}", f"{base:.4f}", f"{pr / base:.1f}", f"{positives}")
         for name, kind, roc, pr, base, positives in result.rows()
         if positives
     ]
     for kind, mean in result.means.items():
-        factor = f"{mean.pr_auc / mean.base_rate:.1f}x"
+        factor = f"{mean.pr_auc / mean.base_rate:.1f}"
         rows.append(
             (
                 f"mean of {mean.markers}",

@@ -203,6 +203,14 @@ def _label(
                 progress.warn(f"{file.name} holds no peaks: its marker has no positives")
             labels.append(label_windows(peaks, file, lengths, rows, window))
             task.advance(1, file.name)
+            if len(peaks.start) and not len(labels[-1].window):
+                progress.warn(f"none of the {len(peaks.start):,} peaks in {file.name} lies in a window that is kept")
+    if not any(len(marker.window) for marker in labels):
+        raise DilannotError(
+            "no peak of any marker lies in a window that is kept",
+            where=", ".join(map(str, inputs.files[:2])),
+            remedy="use peaks and genome with the same contig names and assembly",
+        )
     return labels
 
 
@@ -218,5 +226,6 @@ def _summary(inputs: Inputs, windows: Windows, table: WindowTable, labels: list[
         "ambiguous_bases": sum(contig.ambiguous for contig in windows.contigs),
         "intervals": sum(len(marker.window) for marker in labels),
         "peaks_on_unknown_contigs": dict(sorted(unknown.items())),
+        "excluded_contigs_unknown": windows.excluded_elsewhere,
         "files_left_out": sorted(path.name for path in inputs.ignored),
     }

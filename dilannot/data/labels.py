@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dilannot.errors import DilannotError, near
+from dilannot.errors import DilannotError
 from dilannot.formats.bed import Records
 from dilannot.genome.intervals import merge, split_into_windows
 
@@ -61,7 +61,7 @@ def label_windows(
     Raises
     ------
     DilannotError
-        No peak lies on a contig of the genome, or one lies beyond a contig's end.
+        The contigs are the genome's under other names (`1` for `chr1`), or a peak lies beyond a contig's end.
     """
     unknown = _unknown(peaks, path, lengths)
     _check_ends(peaks, path, lengths)
@@ -91,12 +91,13 @@ def _lookup(rows: NDArray[np.int32], index: NDArray[np.int64]) -> NDArray[np.int
 def _unknown(peaks: Records, path: Path, lengths: dict[str, int]) -> dict[str, int]:
     counts = np.bincount(peaks.contig, minlength=len(peaks.contigs))
     unknown = {name: int(counts[i]) for i, name in enumerate(peaks.contigs) if name not in lengths}
-    if unknown and len(unknown) == len(peaks.contigs):
-        name = peaks.contigs[0]
+    same = [other for name in unknown for other in (f"chr{name}", name.removeprefix("chr")) if other in lengths]
+    if same and len(unknown) == len(peaks.contigs):
+        names = ", ".join(map(repr, list(unknown)[:3]))
         raise DilannotError(
-            f"no contig in common with the genome: the peaks lie on {name!r}{near(name, lengths)}",
+            f"no contig in common with the genome: the peaks lie on {names}, the genome has {same[0]!r}",
             where=path,
-            remedy="use peaks and genome with the same contig names and assembly",
+            remedy="use peaks and genome with the same contig names",
         )
     return unknown
 

@@ -149,6 +149,8 @@ def read_table(table: Path, files: Sequence[Path]) -> tuple[list[Marker], list[P
     for line, row in _table_rows(table):
         name = row["file"].strip()
         found = known.get(name) or by_stem.get(stem(name))
+        if found in chosen:
+            raise DilannotError(f"file: {name!r} stands twice", where=table, line=line)
         if found is None:
             raise DilannotError(f"file: no peak file {name!r} was given{near(name, known)}", where=table, line=line)
         markers.append(_marker(row, found))
@@ -171,13 +173,16 @@ def _table_rows(table: Path) -> list[tuple[int, dict[str, str]]]:
     header[0] = header[0].lstrip("#")
     if "file" not in header:
         raise DilannotError(
-            "the first line names no column 'file'", where=table, line=1, remedy=f"columns are {', '.join(FIELDS)}"
+            "the first line names no column 'file'",
+            where=table,
+            line=1,
+            remedy=f"columns are {', '.join(FIELDS)}, separated by tabs",
         )
     found = []
     for line, row in enumerate(rows[1:], start=2):
         if not any(field.strip() for field in row) or row[0].startswith("#"):
             continue
-        if len(row) < len(header):
+        if len(row) != len(header):
             raise DilannotError(f"{len(row)} columns where the header has {len(header)}", where=table, line=line)
         found.append((line, dict(zip(header, row, strict=False))))
     return found
@@ -218,9 +223,8 @@ def _checked(markers: list[Marker], files: Sequence[Path], lines: Sequence[int] 
             if not lines:
                 problem += f" (also {files[seen[marker.name]]})"
         if problem:
-            raise DilannotError(
-                problem, where=files[index], line=line, remedy="name the markers in a table (--markers)"
-            )
+            remedy = "change the name there" if lines else "name the markers in a table (--markers)"
+            raise DilannotError(problem, where=files[index], line=line, remedy=remedy)
         seen[marker.name] = index
     return markers
 

@@ -42,7 +42,10 @@ class WindowRule:
 
 @dataclass(slots=True)
 class Windows:
-    """Windows that are kept, in file order, as one array per contig; `counts` says what was not."""
+    """Windows that are kept, in file order, as one array per contig; `counts` says what was not.
+
+    `excluded_elsewhere` names contigs that only the exclusions know.
+    """
 
     rule: WindowRule
     contigs: list[Contig] = field(default_factory=list)
@@ -53,6 +56,7 @@ class Windows:
     n_start: list[Positions] = field(default_factory=list)
     n_end: list[Positions] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    excluded_elsewhere: list[str] = field(default_factory=list)
     kept: int = 0
 
 
@@ -71,8 +75,7 @@ def cut_genome(genome: Path, exclude: Sequence[Path], rule: WindowRule, progress
             _cut_contig(windows, codes, excluded.get(contig.name))
             windows.contigs.append(contig)
             task.advance(contig.length, f"{contig.name}, {windows.kept:,} windows")
-    if excluded and not excluded.keys() & {contig.name for contig in windows.contigs}:
-        raise DilannotError("no contig in common with the genome", where="--exclude", remedy="use one assembly")
+    windows.excluded_elsewhere = _unknown_exclusions(excluded, windows, progress)
     if not windows.kept:
         counts = windows.counts
         raise DilannotError(
@@ -82,6 +85,22 @@ def cut_genome(genome: Path, exclude: Sequence[Path], rule: WindowRule, progress
             remedy="use a smaller --window",
         )
     return windows
+
+
+def _unknown_exclusions(excluded: Excluded, windows: Windows, progress: Progress) -> list[str]:
+    """Contigs of the exclusions that the genome lacks: named, or refused when those are all."""
+    known = [contig.name for contig in windows.contigs]
+    unknown = sorted(excluded.keys() - set(known))
+    if unknown:
+        names = ", ".join(unknown[:5]) + (" ..." if len(unknown) > 5 else "")
+        if len(unknown) == len(excluded):
+            raise DilannotError(
+                f"no contig in common with the genome ({names})",
+                where="--exclude",
+                remedy="use one assembly and its names",
+            )
+        progress.warn(f"excluded regions on {len(unknown)} contigs the genome lacks are not used: {names}")
+    return unknown
 
 
 def _read_excluded(paths: Sequence[Path]) -> Excluded:

@@ -21,7 +21,7 @@ from dilannot.models import Network, build, count_parameters, full_arguments
 from dilannot.outputs import locked, make_folder, write_text
 from dilannot.predict import choose_device
 from dilannot.progress import Progress, Silent
-from dilannot.run import EVALUATIONS, FILES, METRICS, RECORD, Run, save_weights
+from dilannot.run import EVALUATIONS, FILES, METRICS, RECORD, WEIGHTS, Run, save_weights
 from dilannot.training.losses import interval_cross_entropy
 from dilannot.training.settings import Settings
 
@@ -111,14 +111,28 @@ def train(
             )
             state = _Training(run, network, data, settings, where, progress, optimizer, schedule)
             progress.say(f"{model}: {count_parameters(network):,} parameters, {len(data.markers)} markers, on {where}")
-            for epoch in range(1, settings.epochs + 1):
-                if not _epoch(state, epoch):
-                    break
+            _run_epochs(state)
     return run
 
 
+def _run_epochs(state: _Training) -> None:
+    try:
+        for epoch in range(1, state.settings.epochs + 1):
+            if not _epoch(state, epoch):
+                break
+    except (KeyboardInterrupt, SystemExit):
+        done = len(state.rows)
+        state.progress.warn(
+            f"stopped after epoch {done}; its weights are kept" if done else "stopped in epoch 1; nothing is kept"
+        )
+        raise
+    if state.step < state.settings.epochs * -(-len(state.dataset.rows("train")) // state.settings.batch_size):
+        state.progress.say(f"stopped after {state.step:,} steps, as --max-steps says")
+
+
 def _check_output(output: Path, force: bool) -> None:
-    if (output / RECORD).exists() and not force:
+    # A run without weights was stopped in its first epoch: nothing is lost with it.
+    if (output / RECORD).exists() and any((output / name).exists() for name in WEIGHTS.values()) and not force:
         raise DilannotError("holds a run already", where=output, remedy="use --force to replace it, or -o for another")
     # Parts of a run without its record are what a killed training leaves.
     known = {*FILES, *EVALUATIONS}

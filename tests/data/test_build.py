@@ -85,7 +85,7 @@ def test_the_file_is_the_same_byte_for_byte_elsewhere(tmp_path: Path) -> None:
 
 def test_peaks_on_contigs_the_genome_lacks_are_counted(inputs: Inputs, tmp_path: Path) -> None:
     peaks = tmp_path / "a.bed"
-    peaks.write_text("chr1\t100\t200\nchrUn_gl000220\t1\t2\nchrUn_gl000220\t3\t4\n")
+    peaks.write_text("chr1\t1600\t1700\nchrUn_gl000220\t1\t2\nchrUn_gl000220\t3\t4\n")
     record = build_dataset(inputs.genome, [peaks], tmp_path / "d.h5", window=500)
     assert record["peaks_on_unknown_contigs"] == {"chrUn_gl000220": 2}
 
@@ -93,7 +93,8 @@ def test_peaks_on_contigs_the_genome_lacks_are_counted(inputs: Inputs, tmp_path:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("1\t5\t9\n", r"no contig in common.*did you mean 'chr1'"),
+        ("1\t5\t9\n", "no contig in common.*the peaks lie on '1', the genome has 'chr1'"),
+        ("chrZ\t5\t9\n", "no peak of any marker lies in a window that is kept"),
         ("chr2\t5\t9\nchr2\t12000\t12346\n", r"a.bed:2: end 12346 lies beyond the end of chr2 \(length 12345\)"),
     ],
 )
