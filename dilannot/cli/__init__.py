@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import sys
-from types import FrameType
 from typing import NoReturn
 
 import click
 
 from dilannot import __version__
-from dilannot.cli import annotate, build_data, completion, evaluate, info, train
+from dilannot.cli import annotate, build_data, completion, evaluate, info, signals, train
 from dilannot.errors import ENVIRONMENT, DilannotError, printable, shorten
 
 _ENVIRONMENT_ERRNOS = {
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE,
     errno.ENFILE, errno.ENOMEM, errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP,
 }  # fmt: skip
-_INTERRUPTED, _TERMINATED = 130, 143
 
 
 class _InOrder(click.Group):
@@ -56,7 +53,7 @@ for _command in (
 
 def main() -> NoReturn:
     """Run the command line and end with 0, 1 (bad input), 2 (usage), 3 (environment), 130 or 143."""
-    signal.signal(signal.SIGTERM, _terminated)
+    signals.leave_at_once()
     debug = "--debug" in sys.argv[1:] or bool(os.environ.get("DILANNOT_DEBUG"))
     try:
         code = cli.main(prog_name="dilannot", standalone_mode=False)
@@ -71,7 +68,7 @@ def main() -> NoReturn:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
-        _exit(_INTERRUPTED)
+        _exit(signals.INTERRUPTED)
     except BrokenPipeError:
         # The reader of stdout has gone (`| head`): nothing more to say to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -84,11 +81,6 @@ def main() -> NoReturn:
 
         fail(known[0])
         _exit(known[1])
-
-
-def _terminated(number: int, frame: FrameType | None) -> NoReturn:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise SystemExit(_TERMINATED)
 
 
 def _exit(code: int) -> NoReturn:

@@ -65,15 +65,15 @@ def command(
     tracks.json, which says what is in the folder. Tiles are read with enough context that the result equals one pass
     over the whole contig. Where the genome is N, the tracks are empty.
     """
-    from dilannot.cli.console import ConsoleProgress
+    from dilannot.cli.console import start
 
-    progress = ConsoleProgress(quiet=quiet)
     if dry_run:
-        _print_plan(run, genome, regions, output, progress)
+        _print_plan(run, genome, regions, output, start(quiet=quiet))
         return
     from dilannot.annotate.annotate import annotate
 
     options.set_threads(threads)
+    progress = start(quiet=quiet)
     result = annotate(
         run,
         genome,

@@ -57,10 +57,10 @@ def command(
     The genome is cut into windows; those with too many N or excluded bases are dropped, the others are split into
     train, validation and test (80/10/10).
     """
-    from dilannot.cli.console import ConsoleProgress
+    from dilannot.cli.console import start
     from dilannot.data import build
 
-    progress = ConsoleProgress(quiet=quiet)
+    progress = start(quiet=quiet)
     if dry_run:
         inputs = build.find_inputs(peaks, markers)
         for marker in inputs.markers:

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 from rich.text import Text
 
+from dilannot.cli import signals
 from dilannot.errors import printable
 from dilannot.progress import Silent, Task
 
@@ -80,6 +81,12 @@ class ConsoleProgress:
             *columns, TextColumn("{task.fields[note]}", markup=False), console=self._console, transient=True
         ) as progress:
             yield _Bar(progress, progress.add_task(title, total=total, note=""))
+
+
+def start(*, quiet: bool) -> ConsoleProgress:
+    """Begin the work of a command, once all it needs is imported."""
+    signals.unwind()
+    return ConsoleProgress(quiet=quiet)
 
 
 def print_json(record: Any) -> None:

@@ -55,11 +55,11 @@ def command(
     a TSV and a JSON file. A guess has PR AUC = base rate. Markers without positives in the split are listed and left
     out of the means.
     """
-    from dilannot.cli.console import ConsoleProgress, print_json
+    from dilannot.cli.console import print_json, start
     from dilannot.evaluate import evaluate
 
     options.set_threads(threads)
-    progress = ConsoleProgress(quiet=quiet)
+    progress = start(quiet=quiet)
     result = evaluate(
         run,
         dataset,

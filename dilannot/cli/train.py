@@ -50,12 +50,12 @@ def command(
     the best and the last epoch. The best epoch is the one with the highest mean PR AUC over the classes of the
     validation split.
     """
-    from dilannot.cli.console import ConsoleProgress
+    from dilannot.cli.console import start
     from dilannot.training.loop import plan, train
     from dilannot.training.settings import Settings
 
     options.set_threads(threads)
-    progress = ConsoleProgress(quiet=quiet)
+    progress = start(quiet=quiet)
     settings = Settings(epochs, max_steps or 0, batch_size, learning_rate, seed=seed)
     if dry_run:
         click.echo(plan(dataset, settings))
