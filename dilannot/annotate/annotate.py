@@ -107,10 +107,10 @@ def annotate(
     thresholds = usable_thresholds(np.full(len(plan.names), threshold) if threshold else loaded.thresholds).tolist()
     _warn_of_coarse_tracks(thresholds, progress)
     make_folder(output)
-    check_space(output, plan.disk[0], f"annotating {plan.nucleotides:,} nt for {len(plan.names)} markers")
     rules = [CallRule(each, merge_gap, min_length) for each in thresholds]
     tracks = [Track(i, name, rule) for i, (name, rule) in enumerate(zip(plan.names, rules, strict=True))]
     with removed_if_empty(output), locked(output), working_folder(output) as work:
+        check_space(output, plan.disk[0], f"annotating {plan.nucleotides:,} nt for {len(plan.names)} markers")
         with open(work / _STAGE, "wb") as handle:
             stage = Stage(handle, len(tracks), lambda runs: _check_tracks_fit(output, runs))
             network = loaded.network.to(where)

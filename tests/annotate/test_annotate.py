@@ -156,6 +156,7 @@ def test_a_full_disk_is_refused_before_any_work(run: Path, tmp_path: Path, monke
     with pytest.raises(DilannotError, match="free") as error:
         annotate(run, output=tmp_path / "t", processes=1)
     assert error.value.exit_code == 3
+    assert not (tmp_path / "t").exists()
 
 
 def test_a_changed_genome_is_refused_and_another_is_allowed(inputs: Inputs, tmp_path: Path) -> None:
