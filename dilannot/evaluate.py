@@ -191,7 +191,7 @@ def evaluate(
     for file in files:
         check_new_file(file, force=force)
     where = choose_device(device)
-    with Dataset(dataset or _recorded_dataset(record)) as data:
+    with Dataset(dataset or record.recorded_file("dataset", "evaluate")) as data:
         check_same_markers(record, data.markers, data.path)
         _check_windows(record, data, given=dataset is not None, progress=progress)
         loaded = load_network(record, weights)
@@ -212,17 +212,6 @@ def evaluate(
     write_text(result.table, "".join("\t".join(row) + "\n" for row in rows))
     write_json(result.record, result.as_json())
     return result
-
-
-def _recorded_dataset(run: Run) -> Path:
-    path = run.path_of(run.dataset)
-    if not path.exists():
-        raise DilannotError(
-            f"the dataset this run was trained on is not at {path} any more",
-            where=run.folder,
-            remedy=f"name it: dilannot evaluate {run.folder} DATASET",
-        )
-    return path
 
 
 def _check_windows(run: Run, data: Dataset, *, given: bool, progress: Progress) -> None:

@@ -87,6 +87,23 @@ class Run:
             else recorded
         )
 
+    def recorded_file(self, kind: Literal["genome", "dataset"], command: str) -> Path:
+        """The genome or dataset this run was trained on.
+
+        Raises
+        ------
+        DilannotError
+            It is not there any more; `command` takes another one as its second argument.
+        """
+        path = self.path_of(self.genome if kind == "genome" else self.dataset)
+        if not path.exists():
+            raise DilannotError(
+                f"the {kind} this run was trained on is not at {path} any more",
+                where=self.folder,
+                remedy=f"name it: dilannot {command} {self.folder} {kind.upper()}",
+            )
+        return path
+
     def save(self) -> None:
         """Write everything but weights and metrics."""
         rows = [FIELDS, *(marker.row() for marker in self.markers)]

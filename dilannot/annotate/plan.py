@@ -50,22 +50,9 @@ def make_plan(run: Run, genome: Path | None, regions: Sequence[str], progress: P
     DilannotError
         No genome where the run says it is, a recorded genome that changed, or a region that is not in it.
     """
-    opened = Genome(_find_genome(run, genome), progress)
+    opened = Genome(genome or run.recorded_file("genome", "annotate"), progress)
     _compare_genome(run, opened, recorded=genome is None, progress=progress)
     return Plan(opened, resolve(regions, opened.lengths, progress), safe_names([marker.name for marker in run.markers]))
-
-
-def _find_genome(run: Run, genome: Path | None) -> Path:
-    if genome is not None:
-        return genome
-    path = run.path_of(run.genome)
-    if not path.exists():
-        raise DilannotError(
-            f"the genome this run was trained on is not at {path} any more",
-            where=run.folder,
-            remedy=f"name it: dilannot annotate {run.folder} GENOME",
-        )
-    return path
 
 
 def _compare_genome(run: Run, genome: Genome, *, recorded: bool, progress: Progress) -> None:
