@@ -25,7 +25,7 @@ from dilannot.outputs import check_space, locked, make_folder, publish, removed_
 from dilannot.predict import choose_device, predicting
 from dilannot.progress import Progress, Silent
 from dilannot.run import Run, Weights, Which, load_network, read_run
-from dilannot.tracks import FORMAT, FORMAT_VERSION, KINDS, MANIFEST, SUFFIXES, files_of, read_manifest
+from dilannot.tracks import FORMAT, FORMAT_VERSION, MANIFEST, SUFFIXES, files_of, read_manifest
 
 TILE = 25_000  # nt; the length of a training window
 _STAGE = "runs.tmp"
@@ -96,14 +96,10 @@ def annotate(
     """
     progress = progress or Silent()
     record, where = read_run(run), choose_device(device)
-    if threshold is not None and not 0 < threshold <= 1:
-        raise DilannotError(f"a threshold of {threshold}", where="--threshold", remedy="give a probability above 0")
     plan = make_plan(record, genome, regions, progress)
     stale = _check_output(output, plan, force)
     loaded = load_network(record, weights)
-    stride = context_of(loaded.network).stride
-    if tile % stride:
-        raise DilannotError(f"a tile of {tile} nt", where="--tile", remedy=f"give a multiple of {stride}")
+    _check_options(threshold, tile, context_of(loaded.network).stride)
     thresholds = usable_thresholds(np.full(len(plan.names), threshold) if threshold else loaded.thresholds).tolist()
     _warn_of_coarse_tracks(thresholds, progress)
     make_folder(output)
@@ -130,13 +126,15 @@ def annotate(
             raise DilannotError("nothing but N in the regions asked for", where=plan.genome.path)
         written = _write(work, tracks, stage, plan.genome.lengths, processes or _cores(), progress)
         rows = [_row(record, track, written[track.marker]) for track in tracks]
-        # Without a manifest the folder counts as unfinished, whatever happens between here and the last line.
-        (output / MANIFEST).unlink(missing_ok=True)
-        publish(work, output, [row[kind] for row in rows for kind in KINDS])
-        for path in stale:
-            path.unlink(missing_ok=True)
-        write_json(output / MANIFEST, _manifest(record, loaded, plan, nucleotides, rows))
+        _finish(work, output, stale, _manifest(record, loaded, plan, nucleotides, rows))
     return Annotation(output, nucleotides, rows)
+
+
+def _check_options(threshold: float | None, tile: int, stride: int) -> None:
+    if threshold is not None and not 0 < threshold <= 1:
+        raise DilannotError(f"a threshold of {threshold}", where="--threshold", remedy="give a probability above 0")
+    if tile % stride:
+        raise DilannotError(f"a tile of {tile} nt", where="--tile", remedy=f"give a multiple of {stride}")
 
 
 def _warn_of_coarse_tracks(thresholds: list[float], progress: Progress) -> None:
@@ -150,6 +148,15 @@ def _warn_of_coarse_tracks(thresholds: list[float], progress: Progress) -> None:
 
 def _check_tracks_fit(output: Path, runs: int) -> None:
     check_space(output, runs * TRACK_BYTES, f"the tracks so far ({runs:,} runs)")
+
+
+def _finish(work: Path, output: Path, stale: list[Path], manifest: dict[str, Any]) -> None:
+    # Without a manifest the folder counts as unfinished, whatever happens between here and the last line.
+    (output / MANIFEST).unlink(missing_ok=True)
+    publish(work, output, files_of(manifest))
+    for path in stale:
+        path.unlink(missing_ok=True)
+    write_json(output / MANIFEST, manifest)
 
 
 def _batch_size(device: torch.device) -> int:
