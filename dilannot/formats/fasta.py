@@ -20,7 +20,7 @@ import numpy as np
 import pyfaidx
 import pysam
 
-from dilannot.errors import DilannotError
+from dilannot.errors import ENVIRONMENT, DilannotError
 from dilannot.formats.compression import check_input, compression, open_bytes
 from dilannot.genome.sequence import INVALID, Codes, encode
 from dilannot.progress import Progress, Silent
@@ -261,7 +261,7 @@ class Genome:
             making = Path(tempfile.mkdtemp(prefix=".index.", dir=folder.parent))
         except OSError:
             # No cache to be had (read-only home): the index lives as long as this object.
-            self._temporary = tempfile.TemporaryDirectory(prefix="dilannot-")
+            self._temporary = _temporary_folder(self.path)
             self._write_index(Path(self._temporary.name))
             return Path(self._temporary.name)
         try:
@@ -282,6 +282,18 @@ class Genome:
         rows = [f"{c.name}\t{c.length}\t{c.offset}\t{c.line_bases}\t{c.line_width}\n" for c in contigs]
         fai.write_text("".join(rows), encoding="utf-8")
         (folder / "contigs.json").write_text(json.dumps([asdict(contig) for contig in contigs]), encoding="utf-8")
+
+
+def _temporary_folder(genome: Path) -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix="dilannot-")
+    except OSError:
+        raise DilannotError(
+            "its index can be kept nowhere: neither the cache nor a temporary folder can be written to",
+            where=genome,
+            remedy="free some space, or set DILANNOT_CACHE to a folder that can",
+            exit_code=ENVIRONMENT,
+        ) from None
 
 
 def cache_folder() -> Path:

@@ -149,3 +149,13 @@ def test_a_gzip_genome_is_read_once_when_contigs_come_in_order(plain: Path, monk
     assert passes == 1
     assert (genome.fetch("chr1", 5, 9) == encode(CONTIGS["chr1"].encode())[0][5:9]).all()
     assert passes == 2
+
+
+def test_an_index_that_can_be_kept_nowhere_is_explained(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(fasta.tempfile, "mkdtemp", full)
+    with pytest.raises(DilannotError, match="DILANNOT_CACHE") as error:
+        Genome(plain)
+    assert error.value.exit_code == 3
