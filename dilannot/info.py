@@ -58,6 +58,7 @@ def _dataset(path: Path) -> dict[str, Any]:
             "format_version": int(file.attrs["format_version"]),
             "task": str(file.attrs["task"]),
             "window": window,
+            "context": int(file.attrs["context"]),
             "bytes": path.stat().st_size,
             "windows": {name: int((split == i).sum()) for i, name in enumerate(SPLITS)},
             "nucleotides": len(split) * window,

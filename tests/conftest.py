@@ -12,6 +12,7 @@ import pytest
 
 import dilannot.cli
 from dilannot.data.build import build_dataset
+from dilannot.data.settings import BuildSettings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -107,7 +108,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
 def dataset(inputs: Inputs) -> Path:
     """Windows of 500 bp: some 80 of them."""
     path = inputs.folder / "dataset.h5"
-    build_dataset(inputs.genome, [inputs.peak_folder], path, window=500)
+    build_dataset(inputs.genome, [inputs.peak_folder], path, BuildSettings(window=500))
     return path
 
 

@@ -11,6 +11,7 @@ from conftest import Inputs, make_run
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from dilannot.data.build import build_dataset
+from dilannot.data.settings import BuildSettings
 from dilannot.data.dataset import Dataset
 from dilannot.data.markers import FIELDS
 from dilannot.errors import DilannotError
@@ -62,7 +63,9 @@ def test_means_leave_out_markers_without_positives(run: Path, dataset: Path, inp
     (tmp_path / "markers.tsv").write_text("file\tname\tclass\n" + rows)
     (tmp_path / names[0]).write_text("chr1\t20000\t20100\n")
     peaks = [tmp_path / names[0], *(inputs.peak_folder / name for name in names[1:])]
-    build_dataset(inputs.genome, peaks, tmp_path / "d.h5", window=500, markers=tmp_path / "markers.tsv")
+    build_dataset(
+        inputs.genome, peaks, tmp_path / "d.h5", BuildSettings(window=500), markers=[str(tmp_path / "markers.tsv")]
+    )
     with Dataset(tmp_path / "d.h5") as data:
         [splits_with] = np.flatnonzero(data.positives[0])
     split = "test" if splits_with != 2 else "validation"
@@ -103,11 +106,11 @@ def test_a_dataset_of_other_markers_is_refused(inputs: Inputs, dataset: Path, tm
 
 def test_a_dataset_that_changed_since_training_is_refused(inputs: Inputs, tmp_path: Path) -> None:
     path = tmp_path / "d.h5"
-    build_dataset(inputs.genome, [inputs.peak_folder], path, window=500)
+    build_dataset(inputs.genome, [inputs.peak_folder], path, BuildSettings(window=500))
     train(
         path, tmp_path / "run", settings=Settings(epochs=1, max_steps=1), arguments={"filters": [4, 4, 4], "hidden": 3}
     )
-    build_dataset(inputs.genome, [inputs.peak_folder], path, window=500, seed=1, force=True)
+    build_dataset(inputs.genome, [inputs.peak_folder], path, BuildSettings(window=500, seed=1), force=True)
     with pytest.raises(DilannotError, match="its windows or splits differ"):
         evaluate(tmp_path / "run")
 
@@ -125,7 +128,7 @@ def test_a_class_without_positives_has_no_mean(run: Path, inputs: Inputs, tmp_pa
     names = [path.name for path in sorted(inputs.peak_folder.iterdir())]
     (tmp_path / names[1]).write_text("chr1\t20000\t20100\n")  # the DNase marker, in one window
     peaks = [inputs.peak_folder / names[0], tmp_path / names[1], inputs.peak_folder / names[2]]
-    build_dataset(inputs.genome, peaks, tmp_path / "d.h5", window=500)
+    build_dataset(inputs.genome, peaks, tmp_path / "d.h5", BuildSettings(window=500))
     with Dataset(tmp_path / "d.h5") as data:
         [split] = np.flatnonzero(data.positives[1])
     assert set(evaluate(run, tmp_path / "d.h5", split="test" if split != 2 else "validation").means) == {

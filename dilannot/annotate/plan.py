@@ -11,7 +11,7 @@ import numpy as np
 from dilannot.annotate.names import safe_names
 from dilannot.annotate.store import RUN_BYTES
 from dilannot.errors import DilannotError
-from dilannot.formats.fasta import Genome
+from dilannot.formats.indexed_fasta import Genome
 from dilannot.genome.intervals import Interval, merge, parse_region
 from dilannot.progress import Progress
 from dilannot.run import Run

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dilannot.annotate.compress import CALLED, LEVELS
-from dilannot.formats.fasta import Genome
+from dilannot.formats.indexed_fasta import Genome
 from dilannot.genome.intervals import Interval
 from dilannot.genome.sequence import Codes, N
 from dilannot.genome.tiles import Context, Tile, cover

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,20 +18,55 @@ from dilannot.cli import options
 @click.option(
     "-o", "--output", type=options.PATH, default=Path("dataset.h5"), show_default=True, help="Dataset to write."
 )
-@click.option("--markers", type=options.PATH, help="Marker table (TSV: file, name, class, cell, target, treatment).")
+@click.option(
+    "--task",
+    type=click.Choice(["dense", "window"]),
+    default="dense",
+    show_default=True,
+    help="dense: a label for every nucleotide; window: one for a bin in the middle (DeepSEA).",
+)
+@click.option(
+    "--markers",
+    multiple=True,
+    metavar="TABLE|GLOB",
+    help="Marker table (TSV: file, name, class, cell, target, treatment), or globs on marker or file names.",
+)
+@click.option("--min-peaks", type=click.IntRange(0), default=0, show_default=True, help="Leave out poorer markers.")
+@click.option("--chroms", multiple=True, metavar="NAME|GLOB", help="Contigs to cut windows from; repeatable.")
 @click.option("--exclude", type=options.PATH, multiple=True, help="BED of regions to avoid; repeatable.")
-@click.option("--window", type=int, default=25_000, show_default=True, help="Length of a window, bp.")
+@click.option("--window", type=int, default=25_000, show_default=True, help="Length of a dense window, bp.")
+@click.option("--bin", type=int, default=200, show_default=True, help="Length of a labelled bin, bp.")
+@click.option("--context", type=int, default=400, show_default=True, help="Sequence on either side of a bin, bp.")
 @click.option("--max-n", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Most N in a window.")
 @click.option(
     "--max-excluded", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Most of a window in --exclude."
 )
 @click.option(
-    "--split",
-    type=click.Choice(["blocks", "windows", "chromosomes"]),
-    help="blocks: contiguous; windows: at random; chromosomes: chr8 and chr9 test, chr7 validates."
-    "  [default: chromosomes where those are there, else blocks]",
+    "--min-overlap",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="A bin has a label if this part of it lies in peaks: more than it, or",
 )
+@click.option(
+    "--overlap",
+    type=click.Choice(["more", "least"]),
+    default="more",
+    show_default=True,
+    help="at least it. DeepSEA: more; Selene: least.",
+)
+@click.option("--all-bins", is_flag=True, help="Keep bins without any TFBS label too.")
+@click.option(
+    "--split",
+    type=click.Choice(["blocks", "windows", "chromosomes", "deepsea"]),
+    help="blocks: contiguous; windows: at random; chromosomes: chr8 and chr9 test, chr7 validates; deepsea: of chr7 "
+    "only the published 4,000 bins, other autosomes train.  [default: chromosomes (dense) or deepsea (window) where "
+    "those are there, else blocks]",
+)
+@click.option("--validation-chroms", multiple=True, metavar="NAME|GLOB", help="Contigs to validate on instead.")
+@click.option("--test-chroms", multiple=True, metavar="NAME|GLOB", help="Contigs to test on instead.")
 @options.seed
+@options.threads
 @options.force
 @options.dry_run
 @options.quiet
@@ -38,53 +74,52 @@ def command(
     genome: Path,
     peaks: tuple[Path, ...],
     output: Path,
-    markers: Path | None,
+    markers: tuple[str, ...],
     exclude: tuple[Path, ...],
-    window: int,
-    max_n: float,
-    max_excluded: float,
-    split: str | None,
-    seed: int,
+    threads: int | None,
     force: bool,
     dry_run: bool,
     quiet: bool,
+    **values: Any,
 ) -> None:
     """Build a dataset from GENOME (FASTA: plain, bgzip or gzip) and PEAKS.
 
-    PEAKS are narrowPeak, broadPeak or BED files, plain or gzip, or folders that hold them; each file is one marker,
-    named after it. A markers.tsv in a folder names and orders them. Peak files are 0-based half-open.
+    PEAKS are narrowPeak, broadPeak or BED files, plain or gzip, or folders that hold them; each file is one marker.
+    The 919 published ones are known by their file names; others are named after theirs. A markers.tsv in a folder
+    names and orders them. Peak files are 0-based half-open.
 
     The genome is cut into windows; those with too many N or excluded bases are dropped, the others are split into
     train, validation and test (80/10/10).
     """
     from dilannot.cli.console import start
-    from dilannot.data import build
+    from dilannot.data.build import build_dataset, summary_lines
+    from dilannot.data.inputs import find_inputs
+    from dilannot.data.settings import BuildSettings
 
     progress = start(quiet=quiet)
+    settings = BuildSettings(**values)
     if dry_run:
-        inputs = build.find_inputs(peaks, markers)
+        inputs = find_inputs(peaks, markers)
         for marker in inputs.markers:
             click.echo("\t".join((marker.name, marker.marker_class, marker.file)))
         progress.say(
-            f"{len(inputs.markers)} markers would be labelled in windows of {window:,} bp of {genome} -> {output}"
+            f"{len(inputs.markers)} markers would be labelled in {settings.task} windows of {settings.unit:,} bp "
+            f"of {genome} -> {output}"
         )
         return
-    record = build.build_dataset(
+    record = build_dataset(
         genome,
         peaks,
         output,
+        settings,
         markers=markers,
         exclude=exclude,
-        window=window,
-        max_n=max_n,
-        max_excluded=max_excluded,
-        split=split,  # type: ignore[arg-type]
-        seed=seed,
+        threads=threads,
         force=force,
         command=shlex.join(["dilannot", *sys.argv[1:]]),
         progress=progress,
     )
-    for line in build.summary_lines(record):
+    for line in summary_lines(record):
         progress.say(line)
     progress.say(
         f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB); next: dilannot train {_argument(output)}".rstrip()

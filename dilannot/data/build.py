@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,68 +13,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 import dilannot
-from dilannot.data.labels import MarkerLabels, label_windows
-from dilannot.data.markers import TABLE_NAME, Marker, count_by_class, find_peak_files, markers_of_files, read_table
-from dilannot.data.splits import BUFFER, SPLITS, Mode, assign, default_mode
-from dilannot.data.windows import MAX_EXCLUDED, MAX_N, WINDOW, WindowRule, Windows, cut_genome
-from dilannot.data.write import WindowTable, genome_arrays, label_arrays, sequence_arrays, write_dataset
+from dilannot.data.arrays import WindowTable, genome_arrays, label_arrays, marker_arrays, sequence_arrays
+from dilannot.data.genome import PackedContig, read_genome
+from dilannot.data.grid import Grid
+from dilannot.data.inputs import Inputs, find_inputs, report_inputs
+from dilannot.data.labels import MarkerLabels, label_units
+from dilannot.data.settings import BuildSettings, Mode
+from dilannot.data.splits import OTHER, SPLITS, Candidates, assign, default_mode
+from dilannot.data.windows import good_units, read_excluded
+from dilannot.data.write import write_dataset
 from dilannot.errors import DilannotError
 from dilannot.formats.bed import read_intervals
 from dilannot.formats.compression import check_input
-from dilannot.formats.fasta import Contig
 from dilannot.outputs import check_new_file, locked
 from dilannot.progress import Progress, Silent
 
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """What a build would read: markers in column order and the peak file of each."""
-
-    markers: list[Marker]
-    files: list[Path]
-    ignored: list[Path]
-    table: Path | None
-
-
-def find_inputs(peaks: Sequence[Path], table: Path | None = None) -> Inputs:
-    """Find peak files and their markers; a `markers.tsv` that lies in a peaks folder is used like `table`.
-
-    Raises
-    ------
-    DilannotError
-        No peak files, a bad table, a marker name twice.
-    """
-    files, ignored = find_peak_files(peaks)
-    if table is None:
-        found = [path / TABLE_NAME for path in peaks if (path / TABLE_NAME).is_file()]
-        if len(found) > 1:
-            raise DilannotError(
-                f"two marker tables: here and {found[1]}", where=found[0], remedy="join them; use --markers"
-            )
-        table = found[0] if found else None
-    if table is None:
-        return Inputs(markers_of_files(files), files, ignored, None)
-    markers, chosen = read_table(table, files)
-    return Inputs(markers, chosen, ignored + [file for file in files if file not in chosen], table)
+_DROPPED = ("n", "excluded", "edge", "no_tfbs", "border", "other_contigs", "short_contigs", "tail_bases")
 
 
 def build_dataset(
     genome: Path,
     peaks: Sequence[Path],
     output: Path,
+    settings: BuildSettings | None = None,
     *,
-    markers: Path | None = None,
+    markers: Sequence[str] = (),
     exclude: Sequence[Path] = (),
-    window: int = WINDOW,
-    max_n: float = MAX_N,
-    max_excluded: float = MAX_EXCLUDED,
-    split: Mode | None = None,
-    seed: int = 0,
+    threads: int | None = None,
     force: bool = False,
     command: str = "",
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Build a dense dataset (thesis Task 2): non-overlapping windows, a label for every nucleotide and marker.
+    """Build a dense (thesis Task 2) or a window dataset (DeepSEA, thesis Task 1).
 
     Parameters
     ----------
@@ -84,18 +54,14 @@ def build_dataset(
         Peak files and folders that hold some; one marker a file.
     output
         The dataset to write.
+    settings
+        Task, windows, labels, splits.
     markers
-        Marker table; without it markers are named after their files.
+        Marker table, globs on marker names, or both; without a table markers are named after their files.
     exclude
         BED files of regions to avoid.
-    window
-        Length in bp.
-    max_n, max_excluded
-        A window stays if at most this fraction of it is N, or excluded.
-    split
-        See `splits.assign`; default blocks, or chromosomes where DeepSEA's are there.
-    seed
-        Of the split.
+    threads
+        Peak files read at the same time; one per core without it. The dataset does not depend on it.
     force
         Overwrite `output`.
     command
@@ -111,54 +77,178 @@ def build_dataset(
     DilannotError
         Any input that cannot be used, before anything is left under `output`.
     """
-    progress = progress or Silent()
-    rule = WindowRule(window, max_n, max_excluded)
+    progress, settings = progress or Silent(), settings or BuildSettings()
     check_new_file(output, force=force)
     check_input(genome)
     inputs = find_inputs(peaks, markers)
-    _report_inputs(inputs, progress)
+    report_inputs(inputs, progress)
     with locked(output):
-        windows = cut_genome(genome, exclude, rule, progress)
-        mode, kept, table = _split(windows, split, seed)
-        labels = _label(inputs, windows.contigs, table, window, progress)
+        bases = read_genome(genome, progress)
+        grid = Grid.over([part.contig for part in bases], settings.unit)
+        dropped: Counter[str] = Counter()
+        excluded, elsewhere = read_excluded(exclude, [contig.name for contig in grid.contigs], progress)
+        keep = good_units(bases, genome, grid, excluded, settings, dropped)
+        labels = _read_labels(inputs, grid, settings, threads or os.cpu_count() or 1, progress)
+        inputs, labels, too_few = _with_enough_peaks(inputs, labels, settings.min_peaks, progress)
+        if settings.task == "window" and not settings.all_bins:
+            _keep_tfbs_bins(keep, inputs, labels, dropped)
+        mode, row_of, table = _split(grid, keep, settings, dropped)
+        _check_labelled(inputs, labels, row_of, progress)
         record = {
             "dilannot": dilannot.__version__,
             "command": command,
-            "genome": _portable(genome, output.parent),
-            "exclude": [_portable(path, output.parent) for path in exclude],
-            "settings": {"window": window, "max_n": max_n, "max_excluded": max_excluded, "split": mode, "seed": seed},
-            **_summary(inputs, windows, table, labels),
+            "genome": portable(genome, output.parent),
+            "exclude": [portable(path, output.parent) for path in exclude],
+            "settings": settings.as_record(mode),
+            **_summary(inputs, bases, labels, table, dropped),
+            "excluded_contigs_unknown": elsewhere,
+            "markers_left_out": too_few,
         }
         arrays = {
-            **genome_arrays(windows.contigs, table),
-            **sequence_arrays(windows, kept),
-            **label_arrays(labels, inputs.markers, table, window),
+            **genome_arrays(grid.contigs, table),
+            **marker_arrays(labels, inputs.markers),
+            **label_arrays(labels, row_of, table, settings.unit),
+            **sequence_arrays(bases, table, settings),
         }
-        write_dataset(output, arrays, record, window)
+        record["intervals"] = len(arrays["labels/marker"])
+        write_dataset(output, arrays, record, task=settings.task, window=settings.unit, context=settings.reach)
     return record
 
 
-def _split(windows: Windows, mode: Mode | None, seed: int) -> tuple[Mode, NDArray[np.intp], WindowTable]:
-    """The mode, the windows that get a split, and their table."""
-    contig, start = np.concatenate(windows.contig), np.concatenate(windows.start)
-    names = [record.name for record in windows.contigs]
-    mode = mode or default_mode([names[i] for i in np.unique(contig)])
-    splits = assign(mode, contig, start, windows.rule.length, names, seed)
-    windows.counts["border"] = int((splits == BUFFER).sum())
-    kept = np.flatnonzero(splits != BUFFER)
-    return mode, kept, WindowTable(contig[kept], start[kept], splits[kept])
+def portable(path: Path, folder: Path) -> str:
+    """A path given relative stays relative, now to the folder of the dataset: both can move together."""
+    return str(path) if path.is_absolute() else os.path.relpath(path, folder)
+
+
+def _read_labels(
+    inputs: Inputs, grid: Grid, settings: BuildSettings, threads: int, progress: Progress
+) -> list[MarkerLabels]:
+    """The labels of every marker, in order, whatever thread came first."""
+
+    def read(file: Path) -> MarkerLabels:
+        return label_units(read_intervals(file), file, grid, settings)
+
+    labels = []
+    with progress.task("reading peaks", len(inputs.files)) as task, ThreadPoolExecutor(threads) as pool:
+        for file, marker in zip(inputs.files, _in_order(pool, read, inputs.files), strict=True):
+            if not marker.peaks_read:
+                progress.warn(f"{file.name} holds no peaks: its marker has no positives")
+            labels.append(marker)
+            task.advance(1, file.name)
+    return labels
+
+
+def _in_order(pool: ThreadPoolExecutor, read: Any, files: Sequence[Path]) -> Iterator[MarkerLabels]:
+    """Like `pool.map`, but the first error, or Ctrl-C, ends it without reading the rest."""
+    waiting = [pool.submit(read, file) for file in files]
+    try:
+        for future in waiting:
+            yield future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _with_enough_peaks(
+    inputs: Inputs, labels: list[MarkerLabels], least: int, progress: Progress
+) -> tuple[Inputs, list[MarkerLabels], dict[str, int]]:
+    """Leave out markers with fewer than `least` merged peaks on the genome."""
+    chosen = [i for i, marker in enumerate(labels) if marker.peaks_merged >= least]
+    left_out = {inputs.markers[i].name: marker.peaks_merged for i, marker in enumerate(labels) if i not in set(chosen)}
+    if not left_out:
+        return inputs, labels, {}
+    if not chosen:
+        raise DilannotError(
+            f"no marker has {least:,} peaks; the most is {max(left_out.values()):,}",
+            where="--min-peaks",
+            remedy="use a smaller number",
+        )
+    names = ", ".join(list(left_out)[:5]) + (" ..." if len(left_out) > 5 else "")
+    progress.warn(f"left out {len(left_out)} marker(s) with fewer than {least:,} peaks: {names}")
+    markers, files = [inputs.markers[i] for i in chosen], [inputs.files[i] for i in chosen]
+    kept = Inputs(markers, files, inputs.ignored, inputs.table, inputs.named, inputs.unselected)
+    return kept, [labels[i] for i in chosen], left_out
+
+
+def _keep_tfbs_bins(keep: NDArray[np.bool_], inputs: Inputs, labels: list[MarkerLabels], dropped: Counter[str]) -> None:
+    """Strike the bins without any TFBS label, as DeepSEA did."""
+    bound = np.zeros(len(keep), bool)
+    for marker, found in zip(inputs.markers, labels, strict=True):
+        if marker.marker_class == "TFBS":
+            bound[found.unit] = True
+    dropped["no_tfbs"] += int((keep & ~bound).sum())
+    keep &= bound
+    if not keep.any():
+        raise DilannotError(
+            "no bin has a TFBS label",
+            where=", ".join(map(str, inputs.files[:2])),
+            remedy="use --all-bins to keep bins whatever their labels, or a marker table that says which are TFBS",
+        )
+
+
+def _split(
+    grid: Grid, keep: NDArray[np.bool_], settings: BuildSettings, dropped: Counter[str]
+) -> tuple[Mode, NDArray[np.int32], WindowTable]:
+    """The mode, the row of every unit (-1: not kept), and the window table."""
+    units = np.flatnonzero(keep)
+    contig = grid.contig_of(units)
+    candidates = Candidates(contig, (units - grid.first[contig]) * grid.unit, grid.contigs)
+    mode = settings.split or default_mode(candidates, settings)
+    splits = assign(mode, candidates, settings)
+    kept = np.flatnonzero(splits < len(SPLITS))
+    dropped["other_contigs"] += int((splits == OTHER).sum())
+    dropped["border"] += len(units) - len(kept) - int((splits == OTHER).sum())
+    row_of = np.full(grid.size, -1, np.int32)
+    row_of[units[kept]] = np.arange(len(kept))
+    return mode, row_of, WindowTable(contig[kept], candidates.start[kept], splits[kept])
+
+
+def _check_labelled(inputs: Inputs, labels: list[MarkerLabels], row_of: NDArray[np.int32], progress: Progress) -> None:
+    nothing = [not (row_of[marker.unit] >= 0).any() for marker in labels]
+    if all(nothing):
+        raise DilannotError(
+            "no peak of any marker lies in a window that is kept",
+            where=", ".join(map(str, inputs.files[:2])),
+            remedy="use peaks and genome with the same contig names and assembly",
+        )
+    for file, marker, none in zip(inputs.files, labels, nothing, strict=True):
+        if none and marker.peaks_read:
+            progress.warn(f"none of the {marker.peaks_read:,} peaks in {file.name} labels a window that is kept")
+
+
+def _summary(
+    inputs: Inputs,
+    genome: list[PackedContig],
+    labels: list[MarkerLabels],
+    table: WindowTable,
+    dropped: Counter[str],
+) -> dict[str, Any]:
+    unknown: Counter[str] = Counter()
+    for marker in labels:
+        unknown.update(marker.unknown)
+    return {
+        "windows": {name: int((table.split == i).sum()) for i, name in enumerate(SPLITS)},
+        "windows_dropped": {key: dropped[key] for key in _DROPPED},
+        "bases": sum(part.contig.length for part in genome),
+        "ambiguous_bases": sum(part.contig.ambiguous for part in genome),
+        "peaks_on_unknown_contigs": dict(sorted(unknown.items())),
+        "files_left_out": sorted(path.name for path in inputs.ignored),
+    }
 
 
 def summary_lines(record: dict[str, Any]) -> list[str]:
     """What a build kept and dropped, in sentences."""
     windows, dropped, unknown = record["windows"], record["windows_dropped"], record["peaks_on_unknown_contigs"]
+    reasons = {
+        "n": "for N", "excluded": "in excluded regions", "edge": "at contig ends", "no_tfbs": "without a TFBS label",
+        "border": "between splits", "other_contigs": "on contigs left out",
+    }  # fmt: skip
+    why = ", ".join(f"{dropped[key]:,} {reason}" for key, reason in reasons.items() if dropped[key])
     lines = [
         f"{record['bases']:,} bp, {sum(windows.values()):,} windows kept: "
         + ", ".join(f"{count:,} {name}" for name, count in windows.items())
         + f" (split by {record['settings']['split']})",
-        f"windows dropped: {dropped['n']:,} for N, {dropped['excluded']:,} in excluded regions, {dropped['border']:,} "
-        f"between splits; {dropped['short_contigs']:,} contigs are shorter than a window",
-        f"{record['intervals']:,} label intervals",
+        f"windows dropped: {why or 'none'}; {dropped['short_contigs']:,} contigs are shorter than a window",
+        f"{record['intervals']:,} " + ("label intervals" if record["settings"]["task"] == "dense" else "labels"),
     ]
     if unknown:
         names = ", ".join(f"{name} ({count:,})" for name, count in list(unknown.items())[:5])
@@ -167,65 +257,3 @@ def summary_lines(record: dict[str, Any]) -> list[str]:
     if record["ambiguous_bases"]:
         lines.append(f"{record['ambiguous_bases']:,} ambiguous IUPAC letters read as N")
     return lines
-
-
-def _portable(path: Path, folder: Path) -> str:
-    """A path given relative stays relative, now to the folder of the dataset: both can move together."""
-    return str(path) if path.is_absolute() else os.path.relpath(path, folder)
-
-
-def _report_inputs(inputs: Inputs, progress: Progress) -> None:
-    classes = count_by_class(marker.marker_class for marker in inputs.markers)
-    source = f" as {inputs.table} says" if inputs.table else "; classes guessed from file names"
-    progress.say(f"{len(inputs.markers)} markers: {classes}{source}")
-    if inputs.ignored:
-        names = ", ".join(path.name for path in inputs.ignored[:5])
-        more = f" and {len(inputs.ignored) - 5} more" if len(inputs.ignored) > 5 else ""
-        progress.warn(
-            f"left out {len(inputs.ignored)} file(s) that are no peak file or not in the table: {names}{more}"
-        )
-
-
-def _label(
-    inputs: Inputs, contigs: list[Contig], table: WindowTable, window: int, progress: Progress
-) -> list[MarkerLabels]:
-    lengths = {contig.name: contig.length for contig in contigs}
-    rows = {}
-    for index, contig in enumerate(contigs):
-        rows[contig.name] = np.full(contig.length // window, -1, np.int32)
-        here = np.flatnonzero(table.contig == index)
-        rows[contig.name][table.start[here] // window] = here
-    labels = []
-    with progress.task("reading peaks", len(inputs.files)) as task:
-        for file in inputs.files:
-            peaks = read_intervals(file)
-            if not len(peaks.start):
-                progress.warn(f"{file.name} holds no peaks: its marker has no positives")
-            labels.append(label_windows(peaks, file, lengths, rows, window))
-            task.advance(1, file.name)
-            if len(peaks.start) and not len(labels[-1].window):
-                progress.warn(f"none of the {len(peaks.start):,} peaks in {file.name} lies in a window that is kept")
-    if not any(len(marker.window) for marker in labels):
-        raise DilannotError(
-            "no peak of any marker lies in a window that is kept",
-            where=", ".join(map(str, inputs.files[:2])),
-            remedy="use peaks and genome with the same contig names and assembly",
-        )
-    return labels
-
-
-def _summary(inputs: Inputs, windows: Windows, table: WindowTable, labels: list[MarkerLabels]) -> dict[str, Any]:
-    unknown: Counter[str] = Counter()
-    for marker in labels:
-        unknown.update(marker.unknown)
-    dropped = ("n", "excluded", "border", "short_contigs", "tail_bases")
-    return {
-        "windows": {name: int((table.split == i).sum()) for i, name in enumerate(SPLITS)},
-        "windows_dropped": {key: windows.counts[key] for key in dropped},
-        "bases": sum(contig.length for contig in windows.contigs),
-        "ambiguous_bases": sum(contig.ambiguous for contig in windows.contigs),
-        "intervals": sum(len(marker.window) for marker in labels),
-        "peaks_on_unknown_contigs": dict(sorted(unknown.items())),
-        "excluded_contigs_unknown": windows.excluded_elsewhere,
-        "files_left_out": sorted(path.name for path in inputs.ignored),
-    }

@@ -1,115 +1,129 @@
-"""Peaks become label intervals per window: merged within a marker, cut at window borders, never rasterised."""
+"""Peaks become labels of grid units: merged within a marker, cut at the units' borders, never rasterised."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dilannot.data.grid import Grid
+from dilannot.data.settings import BuildSettings
 from dilannot.errors import DilannotError
 from dilannot.formats.bed import Records
-from dilannot.genome.intervals import merge, split_into_windows
+from dilannot.genome.intervals import Positions, merge, split_into_windows
 
 
 @dataclass(frozen=True, slots=True)
 class MarkerLabels:
-    """The labels of one marker and what became of its peaks.
+    """What one peak file labels on the whole genome, windows kept or not, and what became of its peaks.
 
     Attributes
     ----------
-    window, start, end
-        (n,) row in the window table and place in the window, sorted.
-    peaks_read, peaks_merged, peaks_used
-        Peaks in the file, after merging (on the genome's contigs), and those with a base in a kept window.
+    unit
+        (n,) grid unit, sorted.
+    start, end
+        (n,) place in the unit, bp (task `dense`; empty otherwise: the whole bin has the label).
+    peak
+        (n,) merged peak that a label comes from.
+    peaks_read, peaks_merged
+        Peaks in the file, and after merging (on the genome's contigs).
     bases_covered
-        Bases under the merged peaks, kept windows or not.
+        Bases under the merged peaks.
     unknown
         Peaks on contigs that the genome lacks, by contig.
     sha256
-        Digest of the peak file's text.
+        Digest of the peak file.
     """
 
-    window: NDArray[np.int32]
-    start: NDArray[np.int32]
-    end: NDArray[np.int32]
+    unit: NDArray[np.int32]
+    start: NDArray[np.unsignedinteger[Any]]
+    end: NDArray[np.unsignedinteger[Any]]
+    peak: NDArray[np.int32]
     peaks_read: int
     peaks_merged: int
-    peaks_used: int
     bases_covered: int
     unknown: dict[str, int]
     sha256: str
 
 
-def label_windows(
-    peaks: Records, path: Path, lengths: dict[str, int], rows: dict[str, NDArray[np.int32]], window: int
-) -> MarkerLabels:
-    """Label the kept windows with one file's peaks.
-
-    Parameters
-    ----------
-    peaks
-        As read from `path`.
-    lengths
-        Contig lengths in bp.
-    rows
-        For each contig the window-table row of its i-th window, -1 where that window was not kept.
-    window
-        Length in bp.
+def label_units(peaks: Records, path: Path, grid: Grid, settings: BuildSettings) -> MarkerLabels:
+    """Label grid units with one file's peaks.
 
     Raises
     ------
     DilannotError
         The contigs are the genome's under other names (`1` for `chr1`), or a peak lies beyond a contig's end.
     """
-    unknown = _unknown(peaks, path, lengths)
-    _check_ends(peaks, path, lengths)
-    parts, merged, used, covered = [np.zeros((3, 0), np.int32)], 0, 0, 0
-    for index, name in enumerate(peaks.contigs):
-        if name not in lengths:
-            continue
-        here = peaks.contig == index
-        starts, ends = merge(peaks.start[here], peaks.end[here])
-        piece, begin, end, source = split_into_windows(starts, ends, window)
-        row = _lookup(rows[name], piece)
-        kept = row >= 0
-        merged += len(starts)
-        covered += int((ends - starts).sum())
-        used += len(np.unique(source[kept]))
-        parts.append(np.stack([row[kept], begin[kept], end[kept]]).astype(np.int32))
-    table = np.concatenate(parts, axis=1)
-    table = table[:, np.argsort(table[0], kind="stable")]
-    return MarkerLabels(table[0], table[1], table[2], len(peaks.start), merged, used, covered, unknown, peaks.sha256)
+    names = {contig.name: index for index, contig in enumerate(grid.contigs)}
+    contig = np.array([names.get(name, -1) for name in peaks.contigs], np.int64)[peaks.contig]
+    unknown = _unknown(peaks, path, names)
+    known = contig >= 0
+    if not known.all():
+        contig, start, end, line = contig[known], peaks.start[known], peaks.end[known], peaks.line[known]
+    else:
+        start, end, line = peaks.start, peaks.end, peaks.line
+    _check_ends(contig, end, line, path, grid)
+    starts, ends = merge(grid.linear(contig, start), grid.linear(contig, end))
+    unit, begin, stop, source = split_into_windows(starts, ends, grid.unit)
+    if settings.task == "window":
+        unit, source = _positive_bins(unit, stop - begin, source, settings)
+        begin = stop = np.zeros(0, np.int64)
+    position = position_type(grid.unit)
+    return MarkerLabels(
+        unit.astype(np.int32),
+        begin.astype(position),
+        stop.astype(position),
+        source.astype(np.int32),
+        len(peaks.start),
+        len(starts),
+        int((ends - starts).sum()),
+        unknown,
+        peaks.sha256,
+    )
 
 
-def _lookup(rows: NDArray[np.int32], index: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Rows of windows; the contig's tail, shorter than a window, has none."""
-    return np.append(rows, np.int32(-1))[np.minimum(index, len(rows))]
+def position_type(window: int) -> type[np.unsignedinteger[Any]]:
+    """Two bytes where they hold a window's end."""
+    return np.uint16 if window < 1 << 16 else np.uint32
 
 
-def _unknown(peaks: Records, path: Path, lengths: dict[str, int]) -> dict[str, int]:
+def _positive_bins(
+    unit: Positions, width: Positions, source: Positions, settings: BuildSettings
+) -> tuple[Positions, Positions]:
+    """Bins that lie in peaks far enough, and the first peak in each."""
+    if not len(unit):
+        return unit, source
+    first = np.flatnonzero(np.diff(unit, prepend=-1))
+    bases = np.add.reduceat(width, first)
+    needed = settings.min_overlap * settings.bin
+    positive = first[bases > needed if settings.overlap == "more" else bases >= needed]
+    return unit[positive], source[positive]
+
+
+def _unknown(peaks: Records, path: Path, names: dict[str, int]) -> dict[str, int]:
     counts = np.bincount(peaks.contig, minlength=len(peaks.contigs))
-    unknown = {name: int(counts[i]) for i, name in enumerate(peaks.contigs) if name not in lengths}
-    same = [other for name in unknown for other in (f"chr{name}", name.removeprefix("chr")) if other in lengths]
+    unknown = {name: int(counts[i]) for i, name in enumerate(peaks.contigs) if name not in names}
+    same = [other for name in unknown for other in (f"chr{name}", name.removeprefix("chr")) if other in names]
     if same and len(unknown) == len(peaks.contigs):
-        names = ", ".join(map(repr, list(unknown)[:3]))
+        shown = ", ".join(map(repr, list(unknown)[:3]))
         raise DilannotError(
-            f"no contig in common with the genome: the peaks lie on {names}, the genome has {same[0]!r}",
+            f"no contig in common with the genome: the peaks lie on {shown}, the genome has {same[0]!r}",
             where=path,
             remedy="use peaks and genome with the same contig names",
         )
     return unknown
 
 
-def _check_ends(peaks: Records, path: Path, lengths: dict[str, int]) -> None:
-    limit = np.array([lengths.get(name, np.iinfo(np.int64).max) for name in peaks.contigs], np.int64)[peaks.contig]
-    if (bad := np.flatnonzero(peaks.end > limit)).size:
+def _check_ends(contig: Positions, end: Positions, line: Positions, path: Path, grid: Grid) -> None:
+    if (bad := np.flatnonzero(end > grid.lengths[contig])).size:
         row = bad[0]
-        name = peaks.contigs[peaks.contig[row]]
+        found = grid.contigs[contig[row]]
         raise DilannotError(
-            f"end {peaks.end[row]} lies beyond the end of {name} (length {lengths[name]})",
+            f"end {end[row]} lies beyond the end of {found.name} (length {found.length})",
             where=path,
-            line=int(peaks.line[row]),
+            line=int(line[row]),
             remedy="is this another assembly?",
         )

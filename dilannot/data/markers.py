@@ -119,9 +119,10 @@ def guess_class(name: str) -> str:
     return "histone" if re.search(r"H[234][ab]?k\d+(ac|me)|H2a\.?z", name) else UNKNOWN
 
 
-def markers_of_files(files: Sequence[Path]) -> list[Marker]:
-    """One marker a file, named after it, with its class guessed."""
-    return _checked([Marker(stem(file.name), guess_class(file.name), file=file.name) for file in files], files)
+def markers_of_files(files: Sequence[Path], known: Sequence[Marker] = ()) -> list[Marker]:
+    """One marker a file: `known` ones for the first files, the others named after theirs, with their class guessed."""
+    named = [Marker(stem(file.name), guess_class(file.name), file=file.name) for file in files[len(known) :]]
+    return _checked([*known, *named], files)
 
 
 def read_table(table: Path, files: Sequence[Path]) -> tuple[list[Marker], list[Path]]:

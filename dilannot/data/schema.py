@@ -9,18 +9,21 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import h5py
 import numpy as np
+from isal import isal_zlib
 
 from dilannot.data.markers import FIELDS, Marker, check_markers
+from dilannot.data.settings import Task
 from dilannot.data.splits import SPLITS
 from dilannot.errors import DilannotError
 from dilannot.formats.compression import check_input
 
 FORMAT = "dilannot-dataset"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+CHECKED_BLOCK = 1 << 16  # bytes of packed sequence under one checksum
 
 # Field -> (kinds of NumPy type, dimensions). Dimensions of one name have one length; "+1" is a CSR offset.
 FIELD_SHAPES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -30,13 +33,14 @@ FIELD_SHAPES: dict[str, tuple[str, tuple[str, ...]]] = {
     "windows/contig": ("iu", ("windows",)),
     "windows/start": ("iu", ("windows",)),
     "windows/split": ("u", ("windows",)),
-    "sequence/packed": ("u", ("windows", "packed")),
-    "sequence/n_offsets": ("iu", ("windows+1",)),
+    "windows/offset": ("iu", ("windows",)),
+    "sequence/packed": ("u", ("packed",)),
+    "sequence/checks": ("u", ("blocks",)),
     "sequence/n_start": ("iu", ("n_runs",)),
     "sequence/n_end": ("iu", ("n_runs",)),
     "labels/offsets": ("iu", ("windows+1",)),
     "labels/marker": ("u", ("intervals",)),
-    "labels/start": ("u", ("intervals",)),
+    "labels/start": ("u", ("intervals",)),  # these two in dense datasets only
     "labels/end": ("u", ("intervals",)),
     **{f"markers/{field}": ("S", ("markers",)) for field in FIELDS},
     "markers/sha256": ("S", ("markers",)),
@@ -45,7 +49,10 @@ FIELD_SHAPES: dict[str, tuple[str, tuple[str, ...]]] = {
     "markers/peaks_used": ("iu", ("markers",)),
     "markers/bases_covered": ("iu", ("markers",)),
     "markers/positives": ("iu", ("markers", "splits")),
+    "provenance": ("S", ("one",)),
 }
+_DENSE_ONLY = ("labels/start", "labels/end")
+_FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
 
 
 @contextmanager
@@ -98,25 +105,38 @@ def _check(file: h5py.File, path: Path) -> None:
         )
     if file.attrs.get("complete") != 1:
         refuse("is incomplete: its build was interrupted")
-    sizes: dict[str, int] = {"splits": len(SPLITS)}
-    for name, (kinds, dimensions) in FIELD_SHAPES.items():
-        field = _field(file, name, path)
-        if field.dtype.kind not in kinds:
-            refuse(f"{name} has dtype {field.dtype}, which is the wrong type")
-        if field.ndim != len(dimensions):
-            refuse(f"{name} has shape {field.shape}; {len(dimensions)} dimensions are needed")
-        for dimension, length in zip(dimensions, field.shape, strict=True):
-            base, plus, _ = dimension.partition("+")
-            expected = sizes.setdefault(base, length - bool(plus)) + bool(plus)
-            if length != expected:
-                refuse(f"{name} has {length} rows where {base} has {expected}: shapes differ")
+    if file.attrs.get("task") not in get_args(Task):
+        refuse(f"has the task {file.attrs.get('task')!r}; known are {', '.join(get_args(Task))}")
+    sizes = _check_shapes(file, path)
     if not sizes["windows"]:
         refuse("is empty: no windows")
-    if sizes["packed"] != -(-window_length(file) // 4):
-        refuse(f"sequence/packed has {sizes['packed']} bytes a row, which does not fit the window")
+    if sizes["blocks"] != -(-sizes["packed"] // CHECKED_BLOCK):
+        refuse(f"sequence/checks has {sizes['blocks']} rows, which does not fit sequence/packed")
     if int(file["windows/split"][:].max()) >= len(SPLITS):
         refuse("windows/split holds an unknown split code")
     check_markers(read_markers(file), path)
+
+
+def _check_shapes(file: h5py.File, path: Path) -> dict[str, int]:
+    """Every field is there, of its type, and as long as the others of its dimension; the lengths by name."""
+    sizes: dict[str, int] = {"splits": len(SPLITS), "one": 1}
+    for name, (kinds, dimensions) in FIELD_SHAPES.items():
+        if name in _DENSE_ONLY and file.attrs["task"] != "dense":
+            continue
+        field = _field(file, name, path)
+        problem = ""
+        if field.dtype.kind not in kinds:
+            problem = f"{name} has dtype {field.dtype}, which is the wrong type"
+        elif field.ndim != len(dimensions):
+            problem = f"{name} has shape {field.shape}; {len(dimensions)} dimensions are needed"
+        for dimension, length in zip(dimensions, field.shape, strict=False):
+            base, plus, _ = dimension.partition("+")
+            expected = sizes.setdefault(base, length - bool(plus)) + bool(plus)
+            if length != expected and not problem:
+                problem = f"{name} has {length} rows where {base} has {expected}: shapes differ"
+        if problem:
+            raise DilannotError(problem, where=path, remedy="build it again with dilannot build-data")
+    return sizes
 
 
 def _field(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
@@ -133,6 +153,11 @@ def _field(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
         raise DilannotError(f"{name} is a group, not a dataset", where=path)
     if node.is_virtual or node.external:
         raise DilannotError(f"{name} is virtual or external storage", where=path, remedy="do not trust this file")
+    filters = {node.id.get_create_plist().get_filter(i)[0] for i in range(node.id.get_create_plist().get_nfilters())}
+    if filters - _FILTERS:
+        raise DilannotError(
+            f"{name} is compressed with a filter that dilannot never uses", where=path, remedy="do not trust this file"
+        )
     stored, declared = node.id.get_storage_size(), node.size * node.dtype.itemsize
     if declared > 1 << 20 and declared > 1000 * max(stored, 1):
         raise DilannotError(f"{name} declares {declared:,} bytes and stores {stored:,}: its size is wrong", where=path)
@@ -140,8 +165,13 @@ def _field(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
 
 
 def window_length(file: h5py.File) -> int:
-    """Length of every window, nt."""
+    """Labelled bases of every window, bp."""
     return int(file.attrs["window"])
+
+
+def checksum(data: bytes | memoryview) -> int:
+    """Of one block of packed sequence: CRC-32."""
+    return int(isal_zlib.crc32(data))
 
 
 def read_markers(file: h5py.File) -> list[Marker]:
@@ -152,7 +182,7 @@ def read_markers(file: h5py.File) -> list[Marker]:
 
 def provenance(file: h5py.File) -> dict[str, Any]:
     """Settings, inputs and counts of the build."""
-    record: dict[str, Any] = json.loads(file.attrs["provenance"])
+    record: dict[str, Any] = json.loads(texts(file["provenance"][:])[0])
     return record
 
 

@@ -3,86 +3,125 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dilannot.data.settings import BuildSettings, Mode
+from dilannot.data.windows import matches
 from dilannot.errors import DilannotError
+from dilannot.formats.fasta import Contig
+from dilannot.genome.intervals import Positions
 
 SPLITS = ("train", "validation", "test")
 TRAIN, VALIDATION, TEST = range(3)
 BUFFER = 3  # between blocks of different splits: kept out of the dataset
+OTHER = 4  # on contigs that a split leaves out
 
-Mode = Literal["blocks", "windows", "chromosomes"]
 Codes = NDArray[np.uint8]
 
 # DeepSEA's held-out chromosomes (Zhou & Troyanskaya 2015; thesis section 3.2).
 TEST_CHROMOSOMES = ("chr8", "chr9", "8", "9")
 VALIDATION_CHROMOSOMES = ("chr7", "7")
+# Its validation region on chr7, 1-based inclusive in the paper, and how many bins of it were used.
+DEEPSEA_VALIDATION = (30_508_750, 35_296_850)
+DEEPSEA_VALIDATION_BINS = 4_000
+_AUTOSOMES = {f"{prefix}{number}" for prefix in ("chr", "") for number in range(1, 23)}
 
 _FRACTION = 0.1  # of the windows, for validation and for test each
-_BLOCK = 40  # windows: 1 Mb of 25-kb windows
+_BLOCK = 1_000_000  # bp of kept windows
 _BLOCKS_AT_LEAST = 20
 _TRIES = 100  # among few blocks, the border between validation and test may swallow one of them
 
 
-def default_mode(contigs: Sequence[str]) -> Mode:
-    """Whole chromosomes where DeepSEA's three are there beside others, blocks where they are not."""
-    found = set(contigs)
-    held_out = found.intersection(TEST_CHROMOSOMES), found.intersection(VALIDATION_CHROMOSOMES)
-    return "chromosomes" if all(held_out) and len(found) > 3 else "blocks"
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Windows that wait for a split, in genome order: contig as an index into `contigs`, start in bp."""
+
+    contig: NDArray[np.int32]
+    start: Positions
+    contigs: Sequence[Contig]
 
 
-def assign(
-    mode: Mode, contig: NDArray[np.int32], start: NDArray[np.int64], window: int, names: Sequence[str], seed: int
-) -> Codes:
+def default_mode(candidates: Candidates, settings: BuildSettings) -> Mode:
+    """DeepSEA's chromosomes where all three are there beside others (its exact region for bins), else blocks."""
+    if settings.validation_chroms or settings.test_chroms:
+        return "chromosomes"
+    found = {candidates.contigs[i].name: candidates.contigs[i].length for i in np.unique(candidates.contig)}
+    if len(found) <= 3 or not found.keys() & set(TEST_CHROMOSOMES):
+        return "blocks"
+    validation = max((found.get(name, 0) for name in VALIDATION_CHROMOSOMES), default=0)
+    if settings.task == "window" and validation >= DEEPSEA_VALIDATION[1]:
+        return "deepsea"
+    return "chromosomes" if validation else "blocks"
+
+
+def assign(mode: Mode, candidates: Candidates, settings: BuildSettings) -> Codes:
     """The split of every window.
 
     Parameters
     ----------
     mode
-        `windows`: 80/10/10 at random within each contig (Gupta & Rush 2017). `chromosomes`: chr8 and chr9 test,
-        chr7 validates (DeepSEA). `blocks`: 80/10/10 of contiguous blocks at random; where two blocks of different
-        splits touch, one window between them is dropped, so that no window has a neighbour in another split.
-    contig, start
-        (n,) index into `names` and start in bp, sorted.
-    window
-        Length in bp.
-    seed
-        Of the random assignment.
+        `windows`: 80/10/10 at random within each contig (Gupta & Rush 2017). `chromosomes`: whole contigs, those of
+        the settings or chr8 and chr9 to test, chr7 to validate. `deepsea`: chr8 and chr9 test, the first 4,000 bins
+        of chr7:30,508,751-35,296,850 validate, the other autosomes train. `blocks`: 80/10/10 of contiguous blocks
+        at random; where blocks of different splits touch, windows are dropped until no window touches or overlaps
+        one of another split.
+    candidates
+        Sorted.
 
     Returns
     -------
     split
-        (n,) index into `SPLITS`, or `BUFFER`.
+        (n,) index into `SPLITS`, `BUFFER` or `OTHER`.
 
     Raises
     ------
     DilannotError
         A split would be empty.
     """
+    random = np.random.default_rng(settings.seed)
     if mode == "chromosomes":
-        split = _by_chromosome(contig, names)
+        split = _by_chromosome(candidates, settings)
+    elif mode == "deepsea":
+        split = _as_deepsea(candidates, settings)
     elif mode == "windows":
-        split = _by_window(contig, np.random.default_rng(seed))
+        split = _by_window(candidates.contig, random)
     else:
-        split = _by_block(contig, start, window, np.random.default_rng(seed))
+        split = _by_block(candidates, settings, random)
     for index, name in enumerate(SPLITS):
         if not (split == index).any():
             raise DilannotError(
                 f"no window left for {name} among {len(split)}",
                 where=f"--split {mode}",
-                remedy="use another --split, a smaller --window or a larger genome",
+                remedy="use another --split, smaller windows or a larger genome",
             )
     return split
 
 
-def _by_chromosome(contig: NDArray[np.int32], names: Sequence[str]) -> Codes:
-    of_contig = [
-        TEST if name in TEST_CHROMOSOMES else VALIDATION if name in VALIDATION_CHROMOSOMES else TRAIN for name in names
-    ]
-    split: Codes = np.take(np.array(of_contig, np.uint8), contig)
+def _by_chromosome(candidates: Candidates, settings: BuildSettings) -> Codes:
+    own = bool(settings.validation_chroms or settings.test_chroms)
+    test = settings.test_chroms if own else TEST_CHROMOSOMES
+    validation = settings.validation_chroms if own else VALIDATION_CHROMOSOMES
+    names = [contig.name for contig in candidates.contigs]
+    both = [name for name in names if matches(name, test) and matches(name, validation)]
+    if both:
+        raise DilannotError(f"contig {both[0]!r} cannot both validate and test", where="--test-chroms")
+    of_contig = [TEST if matches(name, test) else VALIDATION if matches(name, validation) else TRAIN for name in names]
+    split: Codes = np.take(np.array(of_contig, np.uint8), candidates.contig)
+    return split
+
+
+def _as_deepsea(candidates: Candidates, settings: BuildSettings) -> Codes:
+    names = [contig.name for contig in candidates.contigs]
+    of_contig = [TEST if name in TEST_CHROMOSOMES else TRAIN if name in _AUTOSOMES else OTHER for name in names]
+    split: Codes = np.take(np.array(of_contig, np.uint8), candidates.contig)
+    on_seven = np.isin(candidates.contig, [i for i, name in enumerate(names) if name in VALIDATION_CHROMOSOMES])
+    begin, end = DEEPSEA_VALIDATION
+    region = on_seven & (candidates.start >= begin) & (candidates.start + settings.unit <= end)
+    split[region] = BUFFER
+    split[np.flatnonzero(region)[:DEEPSEA_VALIDATION_BINS]] = VALIDATION
     return split
 
 
@@ -104,17 +143,26 @@ def _by_window(contig: NDArray[np.int32], random: np.random.Generator) -> Codes:
     return split
 
 
-def _by_block(contig: NDArray[np.int32], start: NDArray[np.int64], window: int, random: np.random.Generator) -> Codes:
-    size = int(np.clip(len(contig) // _BLOCKS_AT_LEAST, 1, _BLOCK))
-    first_of_contig = np.searchsorted(contig, contig)
-    rank = np.arange(len(contig)) - first_of_contig
+def _by_block(candidates: Candidates, settings: BuildSettings, random: np.random.Generator) -> Codes:
+    contig, start = candidates.contig, candidates.start
+    # Windows closer than this touch, or their inputs overlap; a block is no shorter.
+    near = settings.unit + 2 * settings.reach
+    size = max(-(-near // settings.unit), min(len(contig) // _BLOCKS_AT_LEAST, _BLOCK // settings.unit))
+    rank = np.arange(len(contig)) - np.searchsorted(contig, contig)
     block = np.unique(contig.astype(np.int64) << 32 | rank // size, return_inverse=True)[1].reshape(-1)
-    touching = (contig[1:] == contig[:-1]) & (start[1:] - start[:-1] == window)
+    touching = (contig[1:] == contig[:-1]) & (start[1:] - start[:-1] <= near)
     for _ in range(_TRIES):
-        split: Codes = np.take(_shuffled(int(block[-1]) + 1, random), block)
-        border = np.flatnonzero(touching & (split[1:] != split[:-1]))
-        # Training has windows to spare: drop from it where it is one of the two.
-        split[np.where(split[border + 1] == TRAIN, border + 1, border)] = BUFFER
+        blocks = _shuffled(int(block[-1]) + 1, random)
+        split: Codes = np.take(blocks, block)
+        for left in np.flatnonzero(touching & (split[1:] != split[:-1])).tolist():
+            # Training has windows to spare: drop from it where it is one of the two.
+            if blocks[block[left + 1]] == TRAIN:
+                after = start[left + 1 : np.searchsorted(block, block[left + 1], "right")]
+                split[left + 1 : left + 1 + np.searchsorted(after, start[left] + near, "right")] = BUFFER
+            else:
+                first = np.searchsorted(block, block[left])
+                before = start[first : left + 1]
+                split[first + np.searchsorted(before, start[left + 1] - near) : left + 1] = BUFFER
         if len(np.unique(split[split != BUFFER])) == len(SPLITS):
             break
     return split

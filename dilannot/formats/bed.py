@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dilannot.errors import DilannotError
-from dilannot.formats.compression import compression, open_bytes
+from dilannot.formats.compression import compression, read_bytes
 from dilannot.genome.intervals import Positions
 
 _MAX_DIGITS = 10
 _MAX_NAME = 255
 _HEADERS = (b"#", b"track", b"browser")
+_ZERO = np.zeros(1, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Records:
     line
         (n,) 1-based line in the file.
     sha256
-        Digest of the unpacked text.
+        Digest of the file as it lies there.
     """
 
     contigs: list[str]
@@ -57,33 +57,41 @@ def read_intervals(path: Path) -> Records:
         With file and line: fewer than three tab-separated columns, a start or end that is no plain integer, an
         empty or negative interval; a damaged archive; no interval at all.
     """
-    with open_bytes(path) as stream:
-        data = stream.read()
+    data, digest = read_bytes(path)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DilannotError("is UTF-16 text, not plain text", where=path, line=1, remedy="save it as plain text")
-    if data and not data.endswith(b"\n"):
-        data += b"\n"
+    empty = not data
+    data += b"\n" + bytes(8)  # the last line ends, and eight bytes can be read from any place
     text = np.frombuffer(data, np.uint8)
-    line_end = np.flatnonzero(text == 10)
-    line_start = np.concatenate(([0], line_end[:-1] + 1)) if len(line_end) else line_end
-    keep = _record_lines(data, text, line_start, line_end)
-    line_start, line_end, number = line_start[keep], line_end[keep], np.flatnonzero(keep) + 1
-    if not len(number):
+    separator = np.flatnonzero(text - np.uint8(9) < 2)  # tabs and line ends
+    ends = np.flatnonzero(text[separator] == 10)
+    line_end = separator[ends]
+    line_start = np.concatenate((_ZERO, line_end[:-1] + 1))[: len(ends)]
+    keep = np.flatnonzero(_record_lines(data, text, line_start, line_end))
+    if not len(keep):
         # A failed download leaves nothing or a header; a complete archive of nothing is somebody's filtered file.
-        if data or compression(path) == "plain":
+        if not empty or compression(path) == "plain":
             raise DilannotError("empty: no peaks in it", where=path, remedy="remove the file or download it again")
         none = np.zeros(0, np.int64)
-        return Records([], none, none, none, none, hashlib.sha256(data).hexdigest())
-    first, second, third = _field_ends(text, line_start, line_end, number, path)
-    start = _integers(text, first + 1, second, "start", number, path)
-    end = _integers(text, second + 1, third, "end", number, path)
+        return Records([], none, none, none, none, digest)
+    number = keep + 1
+    field = np.concatenate((_ZERO, ends[:-1] + 1))[keep]
+    if (bad := np.flatnonzero(ends[keep] - field < 2)).size:
+        raise DilannotError(
+            "fewer than 3 tab-separated columns (contig, start, end)", where=path, line=int(number[bad[0]])
+        )
+    line_start, line_end = line_start[keep], line_end[keep]
+    first, second = separator[field], separator[field + 1]
+    third = np.minimum(separator[field + 2], line_end - (text[line_end - 1] == 13))
+    start = _integers(data, first + 1, second, "start", number, path)
+    end = _integers(data, second + 1, third, "end", number, path)
     if (bad := np.flatnonzero(start >= end)).size:
         row = bad[0]
         raise DilannotError(
             f"end: the interval is empty (start {start[row]}, end {end[row]})", where=path, line=int(number[row])
         )
-    names, contig = _contigs(text, line_start, first, number, path)
-    return Records(names, contig, start, end, number, hashlib.sha256(data).hexdigest())
+    names, contig = _contigs(data, line_start, first, number, path)
+    return Records(names, contig, start, end, number, digest)
 
 
 def _record_lines(data: bytes, text: NDArray[np.uint8], starts: Positions, ends: Positions) -> NDArray[np.bool_]:
@@ -99,38 +107,40 @@ def _record_lines(data: bytes, text: NDArray[np.uint8], starts: Positions, ends:
     return keep
 
 
-def _field_ends(
-    text: NDArray[np.uint8], starts: Positions, ends: Positions, number: Positions, path: Path
-) -> tuple[Positions, Positions, Positions]:
-    """Where the first three fields end."""
-    tabs = np.append(np.flatnonzero(text == 9), [len(text)] * 3)
-    at = np.searchsorted(tabs, starts)
-    stop = ends - (text[ends - 1] == 13)
-    first, second, third = tabs[at], tabs[at + 1], np.minimum(tabs[at + 2], stop)
-    if (bad := np.flatnonzero(second > ends)).size:
-        raise DilannotError(
-            "fewer than 3 tab-separated columns (contig, start, end)", where=path, line=int(number[bad[0]])
-        )
-    return first, second, third
+def _words(data: bytes, at: Positions) -> NDArray[np.uint64]:
+    """The eight bytes from each place on, as a number whose lowest byte is the first."""
+    return np.ndarray((len(data) - 7,), "<u8", data, strides=(1,))[at]
 
 
-def _integers(
-    text: NDArray[np.uint8], begin: Positions, end: Positions, field: str, number: Positions, path: Path
-) -> Positions:
+def _integers(data: bytes, begin: Positions, end: Positions, field: str, number: Positions, path: Path) -> Positions:
     """Plain ASCII digits to int64, all rows at once."""
     width = end - begin
-    value = np.zeros(len(begin), np.int64)
-    wrong = (width < 1) | (width > _MAX_DIGITS)
-    for place in range(min(int(width.max(initial=0)), _MAX_DIGITS)):
-        inside = place < width
-        digit = text[np.where(inside, begin + place, 0)].astype(np.int64) - 48
-        wrong |= inside & ((digit < 0) | (digit > 9))
-        value = np.where(inside, value * 10 + digit, value)
+    value, wrong = _eight_digits(_words(data, np.maximum(begin, end - 8)), np.clip(width, 0, 8))
+    wrong |= (width < 1) | (width > _MAX_DIGITS)
+    longer = np.flatnonzero((width > 8) & ~wrong)
+    if len(longer):
+        high, bad = _eight_digits(_words(data, begin[longer]), width[longer] - 8)
+        value[longer] += high * 100_000_000
+        wrong[longer] |= bad
     if wrong.any():
         row = int(np.argmax(wrong))
-        found = text[begin[row] : end[row]].tobytes().decode("utf-8", "replace")
+        found = data[begin[row] : end[row]].decode("utf-8", "replace")
         _refuse_integer(found, field, path, int(number[row]))
     return value
+
+
+def _eight_digits(word: NDArray[np.uint64], width: Positions) -> tuple[Positions, NDArray[np.bool_]]:
+    """The number that the first `width` characters of each word write, and whether any is no digit.
+
+    Pairs of digits are joined within one 64-bit number, then pairs of pairs, then those (D. Lemire, 2018).
+    """
+    shift = ((8 - width) * 8).astype(np.uint64)
+    digits = (word ^ np.uint64(0x3030303030303030)) << shift  # leading zeros take the place of what is not there
+    wrong = ((digits + np.uint64(0x0606060606060606)) | digits) & np.uint64(0xF0F0F0F0F0F0F0F0) != 0
+    digits = digits * np.uint64(1 + (10 << 8)) >> np.uint64(8) & np.uint64(0x00FF00FF00FF00FF)
+    digits = digits * np.uint64(1 + (100 << 16)) >> np.uint64(16) & np.uint64(0x0000FFFF0000FFFF)
+    digits = digits * np.uint64(1 + (10_000 << 32)) >> np.uint64(32)
+    return digits.astype(np.int64), wrong
 
 
 def _refuse_integer(found: str, field: str, path: Path, line: int) -> NoReturn:
@@ -140,20 +150,25 @@ def _refuse_integer(found: str, field: str, path: Path, line: int) -> NoReturn:
 
 
 def _contigs(
-    text: NDArray[np.uint8], starts: Positions, ends: Positions, number: Positions, path: Path
+    data: bytes, starts: Positions, ends: Positions, number: Positions, path: Path
 ) -> tuple[list[str], NDArray[np.intp]]:
     width = ends - starts
     if (bad := np.flatnonzero((width < 1) | (width > _MAX_NAME))).size:
         raise DilannotError("contig: empty or longer than 255 characters", where=path, line=int(number[bad[0]]))
-    letters = np.zeros((len(starts), int(width.max())), np.uint8)
-    for place in range(letters.shape[1]):
-        inside = place < width
-        letters[:, place] = np.where(inside, text[np.where(inside, starts + place, 0)], 0)
-        if (bad := np.flatnonzero(inside & (letters[:, place] == 0))).size:
-            raise DilannotError("contig: a NUL character in the name", where=path, line=int(number[bad[0]]))
-    found, row, contig = np.unique(letters.view(f"S{letters.shape[1]}").ravel(), return_index=True, return_inverse=True)
+    if data.find(b"\0", 0, -8) >= 0:
+        nul = np.flatnonzero(np.frombuffer(data, np.uint8)[:-8] == 0)
+        row = np.searchsorted(starts, nul, "right") - 1
+        if (bad := np.flatnonzero((row >= 0) & (nul < ends[row]))).size:
+            raise DilannotError("contig: a NUL character in the name", where=path, line=int(number[row[bad[0]]]))
+    words = -(-int(width.max()) // 8)
+    letters = np.empty((len(starts), words), np.uint64)
+    for place in range(words):
+        # Shifting up and down again clears what lies behind the name.
+        behind = ((8 - np.clip(width - 8 * place, 0, 8)) * 8).astype(np.uint64)
+        letters[:, place] = _words(data, np.minimum(starts + 8 * place, len(data) - 8)) << behind >> behind
+    found, row, contig = np.unique(letters.view(f"S{8 * words}").ravel(), return_index=True, return_inverse=True)
     names = []
-    for name, at in zip(found.tolist(), row, strict=True):
+    for name, at in zip(found.tolist(), row.tolist(), strict=True):
         try:
             names.append(name.decode("utf-8"))
         except UnicodeDecodeError:

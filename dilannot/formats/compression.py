@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import stat
 import zlib
@@ -11,10 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
 
+from isal import igzip, isal_zlib
+
 from dilannot.errors import ENVIRONMENT, DilannotError
 
 Compression = Literal["plain", "gzip", "bgzip"]
 
+_DAMAGE = (EOFError, zlib.error, isal_zlib.error, gzip.BadGzipFile)
 _BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
 
@@ -72,9 +76,25 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
         with open(path, "rb") as handle:
             yield handle
         return
+    with _damage_named(path), igzip.open(path, "rb") as handle:  # type: ignore[no-untyped-call]
+        yield cast(BinaryIO, handle)
+
+
+def read_bytes(path: Path) -> tuple[bytes, str]:
+    """A file's whole content, unpacked, and the SHA-256 of the file as it lies there."""
+    check_input(path)
+    data = path.read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    if compression(path) != "plain":
+        with _damage_named(path):
+            data = igzip.decompress(data)  # type: ignore[no-untyped-call]
+    return data, digest
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
     try:
-        with gzip.open(path, "rb") as handle:
-            yield cast(BinaryIO, handle)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        yield
+    except _DAMAGE as error:  # type: ignore[misc]
         kind = "truncated gzip file" if isinstance(error, EOFError) else "corrupt gzip file"
         raise DilannotError(f"{kind} ({error})", where=path, remedy="copy or download it again") from None

@@ -50,15 +50,18 @@ def pack(codes: Codes) -> NDArray[np.uint8]:
     Shape (..., L) -> (..., ceil(L / 4)).
     """
     length = codes.shape[-1]
-    groups = np.zeros((*codes.shape[:-1], -(-length // 4), 4), np.uint8)
-    groups.reshape(*codes.shape[:-1], groups.shape[-2] * 4)[..., :length] = codes - (codes != N)
-    packed: NDArray[np.uint8] = groups[..., 0] | groups[..., 1] << 2 | groups[..., 2] << 4 | groups[..., 3] << 6
+    bits = np.zeros((*codes.shape[:-1], -(-length // 4) * 4), np.uint8)
+    np.subtract(codes, codes != N, out=bits[..., :length])
+    # Four bytes as one number: their low bit pairs are shifted together.
+    four = bits.view("<u4")
+    packed: NDArray[np.uint8] = (four | four >> 6 | four >> 12 | four >> 18).astype(np.uint8)
     return packed
 
 
-_FOUR = np.array([[(byte >> shift & 3) + 1 for shift in (0, 2, 4, 6)] for byte in range(256)], np.uint8)
+_FOUR = np.array([[(byte >> shift & 3) + 1 for shift in (0, 2, 4, 6)] for byte in range(256)], np.uint8).view(np.uint32)
 
 
-def unpack(packed: NDArray[np.uint8], length: int) -> Codes:
-    """Undo `pack`; what was N comes back as A. Shape (..., ceil(length / 4)) -> (..., length)."""
-    return _FOUR[packed].reshape(*packed.shape[:-1], packed.shape[-1] * 4)[..., :length]
+def unpack(packed: NDArray[np.uint8]) -> Codes:
+    """Undo `pack`; what was N comes back as A. Shape (..., bytes) -> (..., 4 x bytes)."""
+    codes: Codes = _FOUR[:, 0].take(packed).view(np.uint8)
+    return codes

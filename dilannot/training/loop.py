@@ -142,8 +142,8 @@ def _check_output(output: Path, force: bool) -> None:
 
 
 def _start_from_base_rates(network: torch.nn.Module, data: Dataset) -> None:
-    bases = len(data.rows(SPLITS[TRAIN])) * data.window
-    rates = torch.from_numpy(data.positives[:, TRAIN] / bases).float()
+    labelled = len(data.rows(SPLITS[TRAIN])) * data.positions
+    rates = torch.from_numpy(data.positives[:, TRAIN] / labelled).float()
     cast(Network, network).start_from(rates.to(next(network.parameters()).device))
 
 

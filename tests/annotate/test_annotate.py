@@ -15,7 +15,7 @@ from conftest import Inputs, make_run
 
 from dilannot.annotate.annotate import annotate
 from dilannot.errors import DilannotError
-from dilannot.formats.fasta import Genome
+from dilannot.formats.indexed_fasta import Genome
 from dilannot.info import describe
 from dilannot.predict import predicting
 from dilannot.run import load_network, read_run

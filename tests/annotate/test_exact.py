@@ -11,7 +11,7 @@ import toy_models  # noqa: F401 (registers)
 from conftest import random_sequence, write_fasta
 
 from dilannot.annotate.stream import stream
-from dilannot.formats.fasta import Genome
+from dilannot.formats.indexed_fasta import Genome
 from dilannot.genome.intervals import Interval
 from dilannot.genome.tiles import cover
 from dilannot.models import build, context_of

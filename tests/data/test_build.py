@@ -15,6 +15,7 @@ from conftest import Inputs, make_inputs
 
 from dilannot.data import schema
 from dilannot.data.build import build_dataset
+from dilannot.data.settings import BuildSettings
 from dilannot.data.dataset import Dataset
 from dilannot.errors import DilannotError
 
@@ -28,7 +29,9 @@ def test_windows_with_too_many_n_or_excluded_bases_go(inputs: Inputs, tmp_path: 
     exclude = tmp_path / "exclude.bed"
     exclude.write_text("chr2\t1000\t1550\nchr2\t3000\t3049\nchr2\t3040\t3050\nchrUn\t1\t5\n")
     output = tmp_path / "d.h5"
-    record = build_dataset(inputs.genome, [inputs.peak_folder], output, window=500, split="windows", exclude=[exclude])
+    record = build_dataset(
+        inputs.genome, [inputs.peak_folder], output, BuildSettings(window=500, split="windows"), exclude=[exclude]
+    )
     with h5py.File(output) as file:
         names = schema.texts(file["contigs/name"][:])
         kept = {
@@ -45,7 +48,10 @@ def test_windows_with_too_many_n_or_excluded_bases_go(inputs: Inputs, tmp_path: 
     assert record["windows_dropped"] == {
         "n": 7,
         "excluded": 1,
+        "edge": 0,
+        "no_tfbs": 0,
         "border": 0,
+        "other_contigs": 0,
         "short_contigs": 1,
         "tail_bases": 11 + 345 + 400,
     }
@@ -60,7 +66,10 @@ def test_summary_and_marker_table(inputs: Inputs, dataset: Path) -> None:
             }
             assert file["markers/bases_covered"][i] == len(covered)
     record = attributes(dataset)
-    assert record["settings"] == {"window": 500, "max_n": 0.1, "max_excluded": 0.1, "split": "blocks", "seed": 0}
+    assert record["settings"] == {
+        "task": "dense", "window": 500, "max_n": 0.1, "max_excluded": 0.1, "split": "blocks", "seed": 0,
+        "validation_chroms": [], "test_chroms": [], "chroms": [], "min_peaks": 0,
+    }  # fmt: skip
     assert record["bases"] == sum(map(len, inputs.contigs.values()))
 
 
@@ -86,7 +95,7 @@ def test_the_file_is_the_same_byte_for_byte_elsewhere(tmp_path: Path) -> None:
 def test_peaks_on_contigs_the_genome_lacks_are_counted(inputs: Inputs, tmp_path: Path) -> None:
     peaks = tmp_path / "a.bed"
     peaks.write_text("chr1\t1600\t1700\nchrUn_gl000220\t1\t2\nchrUn_gl000220\t3\t4\n")
-    record = build_dataset(inputs.genome, [peaks], tmp_path / "d.h5", window=500)
+    record = build_dataset(inputs.genome, [peaks], tmp_path / "d.h5", BuildSettings(window=500))
     assert record["peaks_on_unknown_contigs"] == {"chrUn_gl000220": 2}
 
 
@@ -101,7 +110,7 @@ def test_peaks_on_contigs_the_genome_lacks_are_counted(inputs: Inputs, tmp_path:
 def test_peaks_of_another_assembly_are_refused(inputs: Inputs, tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "a.bed").write_text(text)
     with pytest.raises(DilannotError, match=message):
-        build_dataset(inputs.genome, [tmp_path / "a.bed"], tmp_path / "d.h5", window=500)
+        build_dataset(inputs.genome, [tmp_path / "a.bed"], tmp_path / "d.h5", BuildSettings(window=500))
     assert os.listdir(tmp_path) == ["a.bed"], "a failed build left something"
 
 
@@ -109,16 +118,16 @@ def test_an_existing_dataset_is_kept_without_force(inputs: Inputs, tmp_path: Pat
     output = tmp_path / "d.h5"
     output.write_text("precious")
     with pytest.raises(DilannotError, match="exists already"):
-        build_dataset(inputs.genome, [inputs.peak_folder], output, window=500)
+        build_dataset(inputs.genome, [inputs.peak_folder], output, BuildSettings(window=500))
     assert output.read_text() == "precious"
-    build_dataset(inputs.genome, [inputs.peak_folder], output, window=500, force=True)
+    build_dataset(inputs.genome, [inputs.peak_folder], output, BuildSettings(window=500), force=True)
     assert attributes(output)["settings"]
 
 
 def test_paths_stay_relative_to_the_dataset(inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(inputs.folder)
     (tmp_path / "sub").mkdir()
-    build_dataset(Path("genome.fa"), [Path("peaks")], tmp_path / "sub" / "d.h5", window=500)
+    build_dataset(Path("genome.fa"), [Path("peaks")], tmp_path / "sub" / "d.h5", BuildSettings(window=500))
     recorded = Path(str(attributes(tmp_path / "sub" / "d.h5")["genome"]))
     assert not recorded.is_absolute()
     assert (tmp_path / "sub" / recorded).resolve() == inputs.genome.resolve()
@@ -187,7 +196,9 @@ def test_a_split_code_out_of_range_is_refused(dataset: Path, tmp_path: Path) -> 
         ("labels/end", 5, 501, "labels: an interval leaves its window"),
         ("labels/start", 5, 500, "labels: an interval leaves its window"),
         ("labels/offsets", 3, 10_000, "labels: the offsets do not fit"),
-        ("sequence/n_end", 0, 600, "sequence/n: an interval leaves its window"),
+        ("sequence/n_end", 0, 0, "sequence/n: runs of N overlap"),
+        ("windows/offset", 3, 1 << 40, "a window lies outside the sequence"),
+        ("windows/contig", 0, 9, "a window on no contig"),
     ],
 )
 def test_intervals_outside_their_window_are_refused(

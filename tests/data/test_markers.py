@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from conftest import EXAMPLES, SHARED
 
-from dilannot.data.build import find_inputs
+from dilannot.data.inputs import find_inputs
 from dilannot.data.markers import find_peak_files, guess_class, stem
 from dilannot.errors import DilannotError
 
@@ -84,7 +84,7 @@ def test_a_bad_table_is_named_with_its_line(tmp_path: Path, table: str, message:
     folder = make(tmp_path / "p", "a.bed", "b.bed")
     (tmp_path / "t.tsv").write_text(table)
     with pytest.raises(DilannotError, match=message):
-        find_inputs([folder], tmp_path / "t.tsv")
+        find_inputs([folder], [str(tmp_path / "t.tsv")])
 
 
 def test_two_files_of_one_name_need_a_table(tmp_path: Path) -> None:

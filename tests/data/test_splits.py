@@ -5,10 +5,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dilannot.data.splits import BUFFER, SPLITS, TEST, TRAIN, VALIDATION, assign, default_mode
+from dilannot.data.settings import BuildSettings, Mode
+from dilannot.data.splits import BUFFER, OTHER, SPLITS, TEST, TRAIN, VALIDATION, Candidates, assign, default_mode
 from dilannot.errors import DilannotError
+from dilannot.formats.fasta import Contig
 
-WINDOW = 100
+WINDOW = 25_000
+
+
+def split_of(
+    mode: Mode, contig: np.ndarray, start: np.ndarray, names: list[str], seed: int = 0, **settings: object
+) -> np.ndarray:
+    settings = {"window": WINDOW, "seed": seed} | settings
+    return assign(mode, candidates(contig, start, names), BuildSettings(**settings))  # type: ignore[arg-type]
+
+
+def candidates(contig: np.ndarray, start: np.ndarray, names: list[str], length: int = 1 << 30) -> Candidates:
+    return Candidates(contig, start, [Contig(name, length, "", 0, 0, 60, 61) for name in names])
 
 
 def table(*counts: int, gaps: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -22,7 +35,7 @@ def test_blocks_keep_neighbours_out_of_other_splits(counts: list[int], seed: int
     contig, start = table(*counts)
     if len(contig) < 20:
         return
-    split = assign("blocks", contig, start, WINDOW, [str(i) for i in range(len(counts))], seed)
+    split = split_of("blocks", contig, start, [str(i) for i in range(len(counts))], seed)
     touching = (contig[1:] == contig[:-1]) & (split[1:] != BUFFER) & (split[:-1] != BUFFER)
     assert (split[1:] == split[:-1])[touching].all()
     assert all((split == code).any() for code in range(len(SPLITS)))
@@ -30,7 +43,7 @@ def test_blocks_keep_neighbours_out_of_other_splits(counts: list[int], seed: int
 
 def test_blocks_are_80_10_10_and_lose_little() -> None:
     contig, start = table(2400)
-    split = assign("blocks", contig, start, WINDOW, ["chr20"], 0)
+    split = split_of("blocks", contig, start, ["chr20"], 0)
     share = np.bincount(split, minlength=4) / len(split)
     assert share[TRAIN] == pytest.approx(0.79, abs=0.02)
     assert share[VALIDATION] == share[TEST] == pytest.approx(0.1)
@@ -39,32 +52,32 @@ def test_blocks_are_80_10_10_and_lose_little() -> None:
 
 def test_windows_that_do_not_touch_need_no_buffer() -> None:
     contig, start = table(500, gaps=True)
-    assert BUFFER not in assign("blocks", contig, start, WINDOW, ["c"], 3)
+    assert BUFFER not in split_of("blocks", contig, start, ["c"], 3)
 
 
 def test_windows_are_split_within_each_contig() -> None:
     contig, start = table(200, 50)
-    split = assign("windows", contig, start, WINDOW, ["a", "b"], 0)
+    split = split_of("windows", contig, start, ["a", "b"], 0)
     assert [np.bincount(split[contig == i]).tolist() for i in (0, 1)] == [[160, 20, 20], [40, 5, 5]]
 
 
 def test_chromosomes_are_deepseas() -> None:
     names = ["chr1", "chr7", "chr8", "chr9"]
     contig, start = table(3, 3, 3, 3)
-    split = assign("chromosomes", contig, start, WINDOW, names, 0)
+    split = split_of("chromosomes", contig, start, names, 0)
     assert split.reshape(4, 3)[:, 0].tolist() == [TRAIN, VALIDATION, TEST, TEST]
-    assert default_mode(names) == "chromosomes"
-    assert default_mode(["chr20"]) == default_mode(["chrI", "chrII"]) == "blocks"
+    assert default_mode(candidates(contig, start, names), BuildSettings()) == "chromosomes"
+    assert default_mode(candidates(contig, start, ["chrI", "chr7", "chrII", "chrIII"]), BuildSettings()) == "blocks"
 
 
 def test_a_split_without_windows_is_refused() -> None:
     contig, start = table(30)
     with pytest.raises(DilannotError, match="no window left for validation"):
-        assign("chromosomes", contig, start, WINDOW, ["chr20"], 0)
+        split_of("chromosomes", contig, start, ["chr20"], 0)
 
 
 def test_the_seed_decides() -> None:
     contig, start = table(900)
-    first, again, other = (assign("blocks", contig, start, WINDOW, ["c"], seed) for seed in (5, 5, 6))
+    first, again, other = (split_of("blocks", contig, start, ["c"], seed) for seed in (5, 5, 6))
     assert (first == again).all()
     assert (first != other).any()

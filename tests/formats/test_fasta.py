@@ -11,8 +11,9 @@ import pytest
 from conftest import SHARED, random_sequence, write_fasta
 
 from dilannot.errors import DilannotError
-from dilannot.formats import fasta
-from dilannot.formats.fasta import Genome, read_contigs
+from dilannot.formats import indexed_fasta
+from dilannot.formats.fasta import read_contigs
+from dilannot.formats.indexed_fasta import Genome
 from dilannot.genome.sequence import encode
 
 CHR20 = SHARED / "data/hg19-chr20/chr20.fa.gz"
@@ -136,14 +137,14 @@ def test_compression_is_judged_by_content(plain: Path, name: str) -> None:
 def test_a_gzip_genome_is_read_once_when_contigs_come_in_order(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     genome = Genome(packed(plain, "gzip"))
     passes = 0
-    read = fasta.read_contigs
+    read = indexed_fasta.read_contigs
 
     def counted(path: Path) -> object:
         nonlocal passes
         passes += 1
         return read(path)
 
-    monkeypatch.setattr(fasta, "read_contigs", counted)
+    monkeypatch.setattr(indexed_fasta, "read_contigs", counted)
     for name in ("chr1", "chr2", "chr2", "chr3"):
         genome.fetch(name, 0, 10)
     assert passes == 1
@@ -155,7 +156,7 @@ def test_an_index_that_can_be_kept_nowhere_is_explained(plain: Path, monkeypatch
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(fasta.tempfile, "mkdtemp", full)
+    monkeypatch.setattr(indexed_fasta.tempfile, "mkdtemp", full)
     with pytest.raises(DilannotError, match="DILANNOT_CACHE") as error:
         Genome(plain)
     assert error.value.exit_code == 3

@@ -10,6 +10,7 @@ import toy_models  # noqa: F401 (registers)
 from conftest import Inputs
 
 from dilannot.data.build import build_dataset
+from dilannot.data.settings import BuildSettings
 from dilannot.errors import DilannotError
 from dilannot.evaluate import evaluate
 from dilannot.info import describe
@@ -63,16 +64,13 @@ def test_a_network_learns_what_can_be_learnt(inputs: object, tmp_path: Path) -> 
     import numpy as np
     from conftest import write_fasta
 
-    from dilannot.data.build import build_dataset
-    from dilannot.evaluate import evaluate
-
     random = np.random.default_rng(0)
     letters = np.where(np.repeat(random.random(2000) < 0.2, 50), random.choice(list("GC"), 100_000), "")
     sequence = np.where(letters == "", random.choice(list("AT"), 100_000), letters)
     genome = write_fasta(tmp_path / "g.fa", {"c": "".join(sequence)})
     rich = np.flatnonzero(letters[::50] != "")
     (tmp_path / "gc.bed").write_text("".join(f"c\t{at * 50}\t{at * 50 + 50}\n" for at in rich))
-    build_dataset(genome, [tmp_path / "gc.bed"], tmp_path / "d.h5", window=1000)
+    build_dataset(genome, [tmp_path / "gc.bed"], tmp_path / "d.h5", BuildSettings(window=1000))
     settings = Settings(epochs=8, batch_size=4, learning_rate=1e-2)
     train(tmp_path / "d.h5", tmp_path / "run", arguments=THIN, settings=settings)
     result = evaluate(tmp_path / "run")
@@ -156,7 +154,7 @@ def test_run_dataset_and_genome_move_together(inputs: Inputs, tmp_path: Path, mo
     place.mkdir()
     shutil.copy(inputs.genome, place / "genome.fa")
     monkeypatch.chdir(place)
-    build_dataset(Path("genome.fa"), [inputs.peak_folder], Path("dataset.h5"), window=500)
+    build_dataset(Path("genome.fa"), [inputs.peak_folder], Path("dataset.h5"), BuildSettings(window=500))
     train(Path("dataset.h5"), Path("run"), arguments=THIN, settings=Settings(epochs=1, max_steps=1))
     place.rename(tmp_path / "there")
     (tmp_path / "elsewhere").mkdir()
