@@ -15,6 +15,7 @@ from dilannot.data.dataset import Dataset, LabelIntervals
 from dilannot.data.markers import Marker, class_order
 from dilannot.errors import DilannotError
 from dilannot.metrics import ScoreHistograms, Scores
+from dilannot.models import task_of
 from dilannot.outputs import check_new_file, write_json, write_text
 from dilannot.predict import choose_device, predicting
 from dilannot.progress import Progress, Silent
@@ -45,14 +46,14 @@ def score_split(
     """
     histograms = ScoreHistograms(len(dataset.markers))
     losses, windows = 0.0, len(dataset.rows(split))
-    with predicting(network), progress.task(f"evaluating {split}", windows * dataset.window) as task:
+    with predicting(network), progress.task(f"evaluating {split}", windows * dataset.length) as task:
         for batch in dataset.batches(split, batch_size):
             batch = batch.to(device)
             logits = network(**batch.inputs)
             histograms.update(logits, batch.targets.flat_index(*logits.shape[1:]), batch.mask)
             if loss is not None:
                 losses += float(loss(logits, batch.targets, batch.mask)) * len(logits)
-            task.advance(batch.mask.numel())
+            task.advance(batch.inputs["sequence"].numel())
     return histograms, losses / windows if loss else float("nan")
 
 
@@ -193,6 +194,8 @@ def evaluate(
     where = choose_device(device)
     with Dataset(dataset or record.recorded_file("dataset", "evaluate")) as data:
         check_same_markers(record, data.markers, data.path)
+        if not len(data.rows(split)):
+            raise DilannotError(f"holds no {split} windows", where=data.path, remedy="choose another with --split")
         _check_windows(record, data, given=dataset is not None, progress=progress)
         loaded = load_network(record, weights)
         network = loaded.network.to(where)
@@ -218,6 +221,10 @@ def _check_windows(run: Run, data: Dataset, *, given: bool, progress: Progress) 
     """Other windows or another split than in training: a test window may be one the network has learnt."""
     if data.digest == run.dataset_digest:
         return
+    if data.task != task_of(run.model):
+        raise DilannotError(
+            f"is a {data.task} dataset, and {run.folder} learnt from a {task_of(run.model)} one", where=data.path
+        )
     if not given:
         raise DilannotError(
             f"is not the dataset {run.folder} was trained on: its windows or splits differ",

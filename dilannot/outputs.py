@@ -24,12 +24,17 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
         yield temporary
-        _sync(temporary)
-        os.replace(temporary, path)
-        _sync(path.parent)
+        move_into_place(temporary, path)
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
+
+
+def move_into_place(finished: Path, path: Path) -> None:
+    """Give a finished file its final name in the same folder, so that a crash leaves one of the two, whole."""
+    _sync(finished)
+    os.replace(finished, path)
+    _sync(path.parent)
 
 
 @contextmanager

@@ -57,3 +57,24 @@ class ToyBlocks(nn.Module):
 
     def context(self) -> Context:
         return Context(self.BEFORE * self.STRIDE, self.AFTER * self.STRIDE + self.STRIDE - 1, self.STRIDE)
+
+
+@register("toy-bin", task="window")
+class ToyBin(nn.Module):
+    """One logit a marker from the base composition of the whole window."""
+
+    def __init__(self, n_outputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(5, n_outputs)
+
+    def forward(self, sequence: Tensor) -> Tensor:
+        composition = torch.stack([(sequence == code).float().mean(1) for code in range(5)], dim=1)
+        logits: Tensor = self.linear(composition)
+        return logits[:, :, None]
+
+    def start_from(self, base_rates: Tensor) -> None:
+        with torch.no_grad():
+            self.linear.bias.copy_(torch.logit(base_rates, eps=1e-6))
+
+    def context(self) -> Context:
+        return Context(0, 0, 1)

@@ -10,7 +10,7 @@ from typing import NoReturn
 import click
 
 from dilannot import __version__
-from dilannot.cli import annotate, build_data, completion, evaluate, info, signals, train
+from dilannot.cli import annotate, build_data, completion, download, evaluate, info, markers, signals, train
 from dilannot.errors import ENVIRONMENT, DilannotError, printable, shorten
 
 _ENVIRONMENT_ERRNOS = {
@@ -41,6 +41,8 @@ def cli(debug: bool) -> None:
 
 
 for _command in (
+    markers.command,
+    download.command,
     build_data.command,
     train.command,
     evaluate.command,
@@ -67,6 +69,7 @@ def main() -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
+        signals.leave_at_once()  # a second Ctrl-C would be a traceback here
         click.echo("interrupted", err=True)
         _exit(signals.INTERRUPTED)
     except BrokenPipeError:

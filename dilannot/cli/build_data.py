@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from dilannot.cli import options
 
@@ -97,6 +98,7 @@ def command(
     from dilannot.data.settings import BuildSettings
 
     progress = start(quiet=quiet)
+    _check_task(values["task"])
     settings = BuildSettings(**values)
     if dry_run:
         inputs = find_inputs(peaks, markers)
@@ -124,6 +126,17 @@ def command(
     progress.say(
         f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB); next: dilannot train {_argument(output)}".rstrip()
     )
+
+
+_ONLY_FOR = {"window": "dense"} | dict.fromkeys(("bin", "context", "min_overlap", "overlap", "all_bins"), "window")
+
+
+def _check_task(task: str) -> None:
+    """An option that the task does not have would be passed over without a word."""
+    context = click.get_current_context()
+    for name, owner in _ONLY_FOR.items():
+        if owner != task and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name.replace('_', '-')} is for --task {owner}")
 
 
 def _argument(output: Path) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -26,6 +28,22 @@ weights = click.option(
     help="Those of the epoch that validated best, or of the last.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+
+_FILTERS = {
+    "name": ("names", "K562|CTCF|*"),
+    "class": ("classes", "histone"),
+    "cell": ("cells", "GM12878"),
+    "target": ("targets", "H3K4me?"),
+    "treatment": ("treatments", "None"),
+}
+
+
+def marker_filters(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--name`, `--class`, `--cell`, `--target` and `--treatment`, called as `published.select` calls them."""
+    for field, (argument, example) in reversed(_FILTERS.items()):
+        text = f"Of this {field}, as {example}; * and ? are wild; repeatable."
+        command = click.option(f"--{field}", argument, multiple=True, metavar="TEXT", help=text)(command)
+    return command
 
 
 def set_threads(count: int | None) -> None:

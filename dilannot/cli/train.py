@@ -24,6 +24,13 @@ from dilannot.cli import options
     show_default=True,
     help="Peak of the schedule (warm-up, then cosine).",
 )
+@click.option("--reverse-complement", is_flag=True, help="Show the other strand half of the time.")
+@click.option(
+    "--shift", type=click.IntRange(0), default=0, show_default=True, help="Move windows by up to this many nt."
+)
+@click.option(
+    "--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that read ahead; for GPUs."
+)
 @options.seed
 @options.device
 @options.threads
@@ -37,6 +44,9 @@ def command(
     max_steps: int | None,
     batch_size: int,
     learning_rate: float,
+    reverse_complement: bool,
+    shift: int,
+    workers: int,
     seed: int,
     device: str,
     threads: int | None,
@@ -56,10 +66,18 @@ def command(
 
     options.set_threads(threads)
     progress = start(quiet=quiet)
-    settings = Settings(epochs, max_steps or 0, batch_size, learning_rate, seed=seed)
+    settings = Settings(
+        epochs,
+        max_steps or 0,
+        batch_size,
+        learning_rate,
+        reverse_complement=reverse_complement,
+        shift=shift,
+        seed=seed,
+    )
     if dry_run:
         click.echo(plan(dataset, settings))
         return
-    train(dataset, output, settings=settings, device=device, force=force, progress=progress)
+    train(dataset, output, settings=settings, device=device, workers=workers, force=force, progress=progress)
     argument = "" if output == Path("run") else f" {output}"
     progress.say(f"wrote {output}; next: dilannot evaluate{argument}")

@@ -241,7 +241,14 @@ class Dataset:
         if not workers:
             yield from map(self.serve, parts)
             return
-        loader = DataLoader(_Parts(self, parts), batch_size=None, num_workers=workers, prefetch_factor=4)
+        # A generator of its own: dropout draws the same numbers with workers and without.
+        loader = DataLoader(
+            _Parts(self, parts),
+            batch_size=None,
+            num_workers=workers,
+            prefetch_factor=4,
+            generator=torch.Generator(),
+        )
         try:
             yield from loader
         except RuntimeError as error:

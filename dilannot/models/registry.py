@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -13,11 +13,13 @@ from torch import Tensor
 from dilannot.errors import DilannotError, near
 from dilannot.genome.tiles import Context
 
+Task = Literal["dense", "window"]
+
 
 class Network(Protocol):
-    """What the rest of dilannot asks of a network with one output per nucleotide and marker.
+    """What the rest of dilannot asks of a network: an output per nucleotide and marker, or per window and marker.
 
-    Legend: N batch, L positions, T markers.
+    Legend: N batch, L positions, T markers. Networks for windows give (N, T, 1) and ignore `keep`.
     """
 
     def __call__(self, sequence: Tensor, keep: tuple[int, int] | None = None) -> Tensor:
@@ -34,16 +36,22 @@ class Network(Protocol):
 
 
 _NETWORKS: dict[str, type[torch.nn.Module]] = {}
+_TASKS: dict[str, Task] = {}
 
 
-def register(name: str) -> Callable[[type[torch.nn.Module]], type[torch.nn.Module]]:
-    """Class decorator: make a network buildable as `name`."""
+def register(name: str, task: Task = "dense") -> Callable[[type[torch.nn.Module]], type[torch.nn.Module]]:
+    """Class decorator: make a network buildable as `name`, for datasets of `task`."""
 
     def add(network: type[torch.nn.Module]) -> type[torch.nn.Module]:
-        _NETWORKS[name] = network
+        _NETWORKS[name], _TASKS[name] = network, task
         return network
 
     return add
+
+
+def task_of(name: str) -> Task:
+    """Which datasets a registered network is for."""
+    return _TASKS[name]
 
 
 def build(name: str, n_outputs: int, **arguments: Any) -> torch.nn.Module:

@@ -14,10 +14,11 @@ import numpy as np
 import torch
 
 from dilannot.data.dataset import Dataset
+from dilannot.data.order import Augmentation
 from dilannot.data.splits import SPLITS, TRAIN
 from dilannot.errors import DilannotError
 from dilannot.evaluate import class_means, score_split
-from dilannot.models import Network, build, count_parameters, full_arguments
+from dilannot.models import Network, build, count_parameters, full_arguments, task_of
 from dilannot.outputs import locked, make_folder, write_text
 from dilannot.predict import choose_device
 from dilannot.progress import Progress, Silent
@@ -35,6 +36,7 @@ class _Training:
     dataset: Dataset
     settings: Settings
     device: torch.device
+    workers: int
     progress: Progress
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
@@ -49,9 +51,10 @@ def total_steps(dataset: Dataset, settings: Settings) -> int:
     return min(steps, settings.max_steps or steps)
 
 
-def plan(dataset: Path, settings: Settings) -> str:
+def plan(dataset: Path, settings: Settings, model: str = "dilated") -> str:
     """What a training would do, in a sentence."""
     with Dataset(dataset) as data:
+        _check_dataset(data, model, settings)
         return (
             f"{total_steps(data, settings):,} steps of {settings.batch_size} x {data.window:,} nt over "
             f"{len(data.rows('train')):,} windows and {len(data.markers):,} markers, "
@@ -67,6 +70,7 @@ def train(
     arguments: dict[str, Any] | None = None,
     settings: Settings | None = None,
     device: str = "auto",
+    workers: int = 0,
     force: bool = False,
     progress: Progress | None = None,
 ) -> Run:
@@ -84,6 +88,8 @@ def train(
         See `Settings`.
     device
         auto, cpu, cuda or cuda:N.
+    workers
+        Processes that prepare batches ahead. The result does not depend on it.
     force
         Replace a run that lies there.
 
@@ -96,6 +102,7 @@ def train(
     where = choose_device(device)
     _check_output(output, force)
     with Dataset(dataset) as data:
+        _check_dataset(data, model, settings)
         torch.manual_seed(settings.seed)
         network = build(model, len(data.markers), **(arguments or {})).to(where)
         _start_from_base_rates(network, data)
@@ -109,7 +116,7 @@ def train(
             schedule = torch.optim.lr_scheduler.OneCycleLR(
                 optimizer, settings.learning_rate, total_steps=total_steps(data, settings) + 1
             )
-            state = _Training(run, network, data, settings, where, progress, optimizer, schedule)
+            state = _Training(run, network, data, settings, where, workers, progress, optimizer, schedule)
             progress.say(f"{model}: {count_parameters(network):,} parameters, {len(data.markers)} markers, on {where}")
             _run_epochs(state)
     return run
@@ -139,6 +146,20 @@ def _check_output(output: Path, force: bool) -> None:
     others = [name for name in os.listdir(output) if name not in known and name[0] != "."] if output.is_dir() else []
     if others and not (output / RECORD).exists():
         raise DilannotError("is a folder with other things in it", where=output, remedy="give another with -o")
+
+
+def _check_dataset(data: Dataset, model: str, settings: Settings) -> None:
+    if data.task != task_of(model):
+        raise DilannotError(
+            f"is a {data.task} dataset, and model {model!r} learns from {task_of(model)} ones",
+            where=data.path,
+            remedy=f"build it with --task {task_of(model)}",
+        )
+    for split in ("train", "validation"):
+        if not len(data.rows(split)):
+            raise DilannotError(f"holds no {split} windows", where=data.path, remedy="use a dataset that has both")
+    if settings.shift >= data.window:
+        raise DilannotError(f"windows of {data.window:,} bp cannot be shifted by {settings.shift:,}", where="--shift")
 
 
 def _start_from_base_rates(network: torch.nn.Module, data: Dataset) -> None:
@@ -218,10 +239,17 @@ def _train_epoch(state: _Training, epoch: int) -> float:
     settings, limit = state.settings, total_steps(state.dataset, state.settings)
     state.network.train()
     losses = windows = 0.0
-    nucleotides = len(state.dataset.rows("train")) * state.dataset.window
+    nucleotides = len(state.dataset.rows("train")) * state.dataset.length
     began = time.monotonic()
     with state.progress.task(f"epoch {epoch}/{settings.epochs}", nucleotides) as task:
-        for batch in state.dataset.batches("train", settings.batch_size, shuffle_seed=(settings.seed, epoch)):
+        batches = state.dataset.batches(
+            "train",
+            settings.batch_size,
+            shuffle_seed=(settings.seed, epoch),
+            augmentation=Augmentation(reverse_complement=settings.reverse_complement, shift=settings.shift),
+            workers=state.workers,
+        )
+        for batch in batches:
             if state.step >= limit:
                 break
             batch = batch.to(state.device)
@@ -236,8 +264,8 @@ def _train_epoch(state: _Training, epoch: int) -> float:
             state.schedule.step()
             state.step += 1
             losses, windows = losses + value * len(batch.mask), windows + len(batch.mask)
-            speed = windows * state.dataset.window / (time.monotonic() - began)
-            task.advance(batch.mask.numel(), f"loss {losses / windows:.4f}, {speed:,.0f} nt/s")
+            speed = windows * state.dataset.length / (time.monotonic() - began)
+            task.advance(batch.inputs["sequence"].numel(), f"loss {losses / windows:.4f}, {speed:,.0f} nt/s")
     return losses / windows
 
 

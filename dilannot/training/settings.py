@@ -22,8 +22,10 @@ class Settings:
         Peak of Adam's one-cycle schedule (Smith & Topin 2018): a short warm-up, then cosine down to nothing.
     clip
         Largest norm of the gradient.
+    reverse_complement, shift
+        How windows are varied: see `data.order.Augmentation`.
     seed
-        Of weights, dropout and the order of windows.
+        Of weights, dropout, the order of windows and how they are varied.
     """
 
     epochs: int = 10
@@ -31,6 +33,8 @@ class Settings:
     batch_size: int = 2
     learning_rate: float = 2e-3
     clip: float = 1.0
+    reverse_complement: bool = False
+    shift: int = 0
     seed: int = 0
 
     def as_dict(self) -> dict[str, Any]:

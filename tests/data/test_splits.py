@@ -81,3 +81,20 @@ def test_the_seed_decides() -> None:
     first, again, other = (split_of("blocks", contig, start, ["c"], seed) for seed in (5, 5, 6))
     assert (first == again).all()
     assert (first != other).any()
+
+
+def test_deepsea_validates_on_the_first_4000_bins_of_its_region_and_trains_on_the_other_autosomes() -> None:
+    names = ["chr7", "chr8", "chr9", "chr22", "chrX", "chr6_apd_hap1"]
+    counts = [200_000, 10, 10, 10, 10, 10]
+    contig = np.repeat(np.arange(6, dtype=np.int32), counts)
+    start = np.concatenate([np.arange(count, dtype=np.int64) * 200 for count in counts])
+    split = split_of("deepsea", contig, start, names, task="window")
+    region = (contig == 0) & (start >= 30_508_750) & (start + 200 <= 35_296_850)
+    assert (np.flatnonzero(split == VALIDATION) == np.flatnonzero(region)[:4000]).all()
+    assert (split[region][4000:] == BUFFER).all()
+    assert (split[(contig == 0) & ~region] == TRAIN).all()
+    assert [set(split[contig == i].tolist()) for i in range(1, 6)] == [{TEST}, {TEST}, {TRAIN}, {OTHER}, {OTHER}]
+    human = candidates(contig, start, names)
+    assert default_mode(human, BuildSettings(task="window")) == "deepsea"
+    assert default_mode(human, BuildSettings()) == "chromosomes"
+    assert default_mode(candidates(contig, start, names, 1000), BuildSettings(task="window")) == "chromosomes"

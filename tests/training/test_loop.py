@@ -10,6 +10,7 @@ import toy_models  # noqa: F401 (registers)
 from conftest import Inputs
 
 from dilannot.data.build import build_dataset
+from dilannot.data.dataset import Dataset
 from dilannot.data.settings import BuildSettings
 from dilannot.errors import DilannotError
 from dilannot.evaluate import evaluate
@@ -174,3 +175,32 @@ def test_the_record_holds_every_argument(dataset: Path, tmp_path: Path) -> None:
         "filters": [8, 12, 6], "dilations": [1, 3], "kernel": 5, "stride": 5, "hidden": 7, "batch_norm": True,
         "batch_norm_decay": 0.9, "dropout": 0.01, "embedding": 4,
     }  # fmt: skip
+
+
+def test_window_datasets_train_and_evaluate_through_the_same_loop(inputs: Inputs, tmp_path: Path) -> None:
+    bins = BuildSettings(task="window", bin=50, context=75, split="blocks")
+    build_dataset(inputs.genome, [inputs.peak_folder], tmp_path / "d.h5", bins)
+    settings = Settings(epochs=2, batch_size=16, reverse_complement=True, shift=5)
+    train(tmp_path / "d.h5", tmp_path / "run", model="toy-bin", settings=settings)
+    result = evaluate(tmp_path / "run")
+    assert result.windows == result.scores.positions > 0
+    with Dataset(tmp_path / "d.h5") as data:
+        assert result.scores.positives.tolist() == data.positives[:, 2].tolist()
+
+
+def test_a_network_of_the_other_task_is_refused(inputs: Inputs, dataset: Path, tmp_path: Path) -> None:
+    bins = BuildSettings(task="window", bin=50, context=75, split="blocks")
+    build_dataset(inputs.genome, [inputs.peak_folder], tmp_path / "d.h5", bins)
+    with pytest.raises(DilannotError, match=r"d\.h5: is a window dataset, and model 'dilated' learns from dense ones"):
+        train(tmp_path / "d.h5", tmp_path / "run")
+    with pytest.raises(DilannotError, match="build it with --task window"):
+        train(dataset, tmp_path / "run", model="toy-bin")
+    assert not (tmp_path / "run").exists()
+
+
+def test_workers_do_not_change_the_result(dataset: Path, tmp_path: Path) -> None:
+    settings = Settings(epochs=1, batch_size=4, reverse_complement=True, shift=40)
+    for workers in (0, 2):
+        train(dataset, tmp_path / f"run{workers}", arguments=THIN, settings=settings, workers=workers)
+    assert (tmp_path / "run0/metrics.csv").read_bytes() == (tmp_path / "run2/metrics.csv").read_bytes()
+    assert (tmp_path / "run0/best.safetensors").read_bytes() == (tmp_path / "run2/best.safetensors").read_bytes()
