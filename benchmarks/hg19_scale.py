@@ -1,4 +1,4 @@
-"""build-data at the scale of hg19: 3.1 Gbp, 919 peak files of 30,000 peaks; time, memory, size of both kinds of dataset.
+"""build-data at the scale of hg19, 3.1 Gbp and 919 peak files of 30,000 peaks: time, memory, size of both datasets.
 
     python benchmarks/hg19_scale.py [--work FOLDER] [--threads 2]
 
@@ -42,7 +42,11 @@ def write_genome(path: Path) -> None:
     with open(path, "wb") as file:
         for name, length in LENGTHS.items():
             letters = np.frombuffer(b"ACGTacgt", np.uint8)[random.integers(0, 8, length, np.uint8)]
-            for begin, size in ((0, 10_000), (length * 2 // 5, length // 16), *((length // 9 * i, 50_000) for i in range(9))):
+            for begin, size in (
+                (0, 10_000),
+                (length * 2 // 5, length // 16),
+                *((length // 9 * i, 50_000) for i in range(9)),
+            ):
                 letters[begin : begin + size] = ord("N")
             rows = length // WIDTH
             lines = np.full((rows, WIDTH + 1), ord("\n"), np.uint8)

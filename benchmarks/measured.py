@@ -1,4 +1,4 @@
-"""What the benchmarks share: a command timed with the memory of all its processes, and the table of figures and goals."""
+"""What the benchmarks share: a command timed, its memory, and the table of figures and goals."""
 
 from __future__ import annotations
 

@@ -44,32 +44,38 @@ def genome_arrays(contigs: Sequence[Contig], table: WindowTable) -> Arrays:
 
 def sequence_arrays(genome: list[PackedContig], table: WindowTable, settings: BuildSettings) -> Arrays:
     """The stretches of the genome that windows lie in, end to end; `genome` is emptied on the way."""
-    packed, offsets, n_runs, total = [np.zeros(0, np.uint8)], [], [np.zeros((2, 0), np.int64)], 0
-    for index in range(len(genome)):
-        part, genome[0:1] = genome[0], []
-        first, last = np.searchsorted(table.contig, [index, index + 1])
-        begin = table.start[first:last] - settings.reach
-        starts, ends = _stretches(begin, begin + settings.unit + 2 * settings.reach)
-        if not len(starts):
-            continue
-        bounds = zip((starts // 4).tolist(), (-(-ends // 4)).tolist(), strict=True)
-        packed.append(np.concatenate([part.packed[left:right] for left, right in bounds]))
-        size = (-(-ends // 4) - starts // 4) * 4
+    begin = table.start - settings.reach
+    rows = np.searchsorted(table.contig, np.arange(len(genome) + 1))
+    offsets, n_runs, total = np.empty(len(begin), np.int64), [np.zeros((2, 0), np.int64)], 0
+    cuts: list[tuple[list[int], list[int]]] = []
+    for part, first, last in zip(genome, rows[:-1], rows[1:], strict=True):
+        here = begin[first:last]
+        starts, ends = _stretches(here, here + settings.unit + 2 * settings.reach)
+        first_byte, last_byte = starts // 4, -(-ends // 4)
+        cuts.append((first_byte.tolist(), last_byte.tolist()))
+        size = (last_byte - first_byte) * 4
         shift = total + np.cumsum(size) - size - starts
-        offsets.append(begin + shift[np.searchsorted(starts, begin, "right") - 1])
+        offsets[first:last] = here + shift[np.searchsorted(starts, here, "right") - 1]
         n_runs.append(_inside(part.n_start, part.n_end, starts, ends, shift))
         total += int(size.sum())
+    packed = np.zeros(total // 4 + 1, np.uint8)
+    at = 0
+    for left, right in cuts:
+        part, genome[0:1] = genome[0], []
+        for start, end in zip(left, right, strict=True):
+            packed[at : at + end - start] = part.packed[start:end]
+            at += end - start
     n_start, n_end = np.concatenate(n_runs, axis=1)
     return {
-        "windows/offset": np.concatenate(offsets),
-        **checked_sequence(np.concatenate(packed)),
+        "windows/offset": offsets,
+        **checked_sequence(packed),
         "sequence/n_start": n_start,
         "sequence/n_end": n_end,
     }
 
 
 def checked_sequence(packed: NDArray[np.uint8]) -> Arrays:
-    """Packed bases with the checksum of every block."""
+    """Packed bases, with a byte of padding at their end (windows are read by whole bytes), and checksums of blocks."""
     view = packed.data
     blocks = range(0, len(packed), schema.CHECKED_BLOCK)
     checks = [schema.checksum(view[first : first + schema.CHECKED_BLOCK]) for first in blocks]

@@ -57,7 +57,7 @@ class _Packing:
 
     def add(self, codes: Codes) -> None:
         """The next bases."""
-        if not codes.all():  # N is 0
+        if codes.min(initial=N + 1) == N:
             start, end = runs(codes == N)
             self._starts.append(start + self._length)
             self._ends.append(end + self._length)

@@ -33,14 +33,19 @@ class SequenceReader:
         self._n_start: Positions = file["sequence/n_start"][:]
         self._n_end: Positions = file["sequence/n_end"][:]
         starts, ends = self._n_start, self._n_end
+        problem = ""
         if (starts >= ends).any() or (starts[1:] < ends[:-1]).any():
-            raise DilannotError("sequence/n: runs of N overlap", where=path, remedy="build it again")
+            problem = "runs of N overlap"
+        elif len(starts) and (starts[0] < 0 or ends[-1] > self.bases):
+            problem = "a run of N lies outside the sequence"
+        if problem:
+            raise DilannotError(f"sequence/n: {problem}", where=path, remedy="build it again")
         self._handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     @property
     def bases(self) -> int:
-        """How many there are, padding included."""
-        return 4 * self._bytes
+        """How many there are; one byte of padding follows."""
+        return 4 * (self._bytes - 1)
 
     def close(self) -> None:
         """Close the file."""
@@ -55,11 +60,8 @@ class SequenceReader:
             The file is damaged, or was changed since it was opened.
         """
         first = offset >> 2
-        # One more byte where stretches do not begin with one; the file ends with windows' own bytes.
         width = -(-(length + int((offset & 3).max(initial=0))) // 4)
-        packed = np.empty((len(offset), width), np.uint8)
-        for row, begin in zip(packed, first.tolist(), strict=True):
-            self._read(row, begin)
+        packed = self._read(first, width)
         self._check(first, width)
         codes = _from_phase(unpack(packed), offset & 3, length)
         left = np.searchsorted(self._n_end, offset, "right")
@@ -70,22 +72,31 @@ class SequenceReader:
                 codes[window, max(start, 0) : end] = N
         return codes
 
-    def _read(self, row: NDArray[np.uint8], begin: int) -> None:
-        wanted = min(len(row), self._bytes - begin)
-        if os.preadv(self._handle, [row[:wanted].data], self._place + begin) != wanted:
-            self._refuse()
+    def _read(self, first: Positions, width: int) -> NDArray[np.uint8]:
+        """Rows of `width` bytes, each from its `first` on."""
+        packed = np.empty((len(first), width), np.uint8)
+        view, handle, at = packed.reshape(-1).data, self._handle, 0
+        for place in (first + self._place).tolist():
+            if os.preadv(handle, [view[at : at + width]], place) != width:
+                self._refuse()
+            at += width
+        return packed
 
     def _check(self, first: Positions, width: int) -> None:
         """Compare checksums of blocks that were not looked at before."""
         size = schema.CHECKED_BLOCK
-        for low, high in np.unique(np.stack([first // size, (first + width - 1) // size], axis=1), axis=0).tolist():
-            for block in range(low, min(high + 1, len(self._good))):
-                if self._good[block]:
-                    continue
-                data = os.pread(self._handle, min(size, self._bytes - block * size), self._place + block * size)
-                if schema.checksum(data) != self._checks[block]:
-                    self._refuse()
-                self._good[block] = True
+        low, high = first // size, (first + width - 1) // size
+        if width <= size and self._good[low].all() and self._good[high].all():
+            return
+        for block in {
+            block for ends in zip(low.tolist(), high.tolist(), strict=True) for block in range(ends[0], ends[1] + 1)
+        }:
+            if self._good[block]:
+                continue
+            data = os.pread(self._handle, min(size, self._bytes - block * size), self._place + block * size)
+            if schema.checksum(data) != self._checks[block]:
+                self._refuse()
+            self._good[block] = True
 
     def _refuse(self) -> None:
         raise DilannotError(
@@ -98,6 +109,6 @@ def _from_phase(codes: Codes, phase: Positions, length: int) -> Codes:
     if not phase.any():
         return codes[:, :length]
     cut = np.empty((len(codes), length), np.uint8)
-    for start in range(4):
+    for start in np.unique(phase).tolist():
         cut[phase == start] = codes[phase == start, start : start + length]
     return cut

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 from numpy.typing import NDArray
 
 from dilannot.data import schema
@@ -74,14 +75,14 @@ def write_dataset(
             _CarefulFile(temporary, came) as handle,
             h5py.File(handle, "w", libver=("v110", "v110")) as file,
         ):
-            for name, array in arrays.items():
+            described = {**arrays, "provenance": schema.as_bytes([json.dumps(record, ensure_ascii=False)])}
+            for name, array in described.items():
                 file.create_dataset(name, data=array, **_storage(name, array))
-            file.attrs["format"] = schema.FORMAT
+            file.attrs["format"] = np.bytes_(schema.FORMAT)
             file.attrs["format_version"] = schema.FORMAT_VERSION
-            file.attrs["task"] = task
+            file.attrs["task"] = np.bytes_(task)
             file.attrs["window"] = window
             file.attrs["context"] = context
-            file.create_dataset("provenance", data=schema.as_bytes([json.dumps(record, ensure_ascii=False)]))
             file.flush()
             file.attrs["complete"] = 1
         with schema.open_dataset(temporary):

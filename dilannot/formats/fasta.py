@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -15,7 +16,6 @@ from dilannot.formats.compression import open_bytes
 from dilannot.genome.sequence import INVALID, Codes, encode
 
 _CHUNK = 1 << 20  # bytes worked on together: they stay in the processor's cache
-_UPPER = bytes(range(256)).upper()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def read_blocks(path: Path) -> Iterator[Codes | Contig]:
     """
     seen: set[str] = set()
     record: _Record | None = None
-    with open_bytes(path) as stream:
+    with open_bytes(path) as stream, ThreadPoolExecutor(1) as hasher:
         for piece, header in _pieces(stream):
             if header is None and record is None:
                 if piece.strip():
@@ -74,7 +74,7 @@ def read_blocks(path: Path) -> Iterator[Codes | Contig]:
             line, offset = (1, 0) if record is None else (record.next_line, record.next_offset)
             if record is not None:
                 yield record.finish(seen)
-            record = _Record(path, header or b"", line, offset)
+            record = _Record(path, header or b"", line, offset, hasher)
         if record is None:
             raise DilannotError("empty: no sequence in it", where=path)
         yield record.finish(seen)
@@ -97,7 +97,10 @@ def _pieces(stream: BinaryIO) -> Iterator[tuple[bytes, bytes | None]]:
             elif line_starts and chunk[begin] == ord(">"):
                 header, begin = b"", begin + 1
             else:
-                end = chunk.find(b"\n>", begin) + 1 or len(chunk)
+                end = chunk.find(b">", begin)  # far faster than looking for "\\n>"
+                while end > begin and chunk[end - 1] != ord("\n"):
+                    end = chunk.find(b">", end + 1)
+                end = end if end > begin else len(chunk)
                 yield chunk[begin:end], None
                 begin, line_starts = end, chunk[end - 1] == ord("\n")
     if header is not None:
@@ -105,9 +108,9 @@ def _pieces(stream: BinaryIO) -> Iterator[tuple[bytes, bytes | None]]:
 
 
 class _Record:
-    """One contig while it is read. `next_line` and `next_offset` are where the next one begins."""
+    """One contig while it is read; `next_offset` is where the next one begins."""
 
-    def __init__(self, path: Path, header: bytes, line: int, offset: int) -> None:
+    def __init__(self, path: Path, header: bytes, line: int, offset: int, hasher: ThreadPoolExecutor) -> None:
         fields = header.split(None, 1)
         if not fields or header[:1].isspace():
             raise DilannotError("a header without a contig name", where=path, line=line)
@@ -116,45 +119,60 @@ class _Record:
         except UnicodeDecodeError:
             raise DilannotError("the contig name in this header is not UTF-8", where=path, line=line) from None
         self._path, self._line, self._offset = path, line, offset + len(header) + 2
-        self.next_line, self.next_offset = line + 1, self._offset
+        self.next_offset = self._offset
+        self._line_ends = 0  # before the held ones
         self._held = b""  # line ends that more bases may follow, or nothing
         self._length = self._ambiguous = 0
         self._bases = self._width = 0  # of a line; 0 until the first has ended
         self._column = 0  # bytes of the present line so far
         self._md5 = hashlib.md5(usedforsecurity=False)
+        self._hasher = hasher
+        self._hashing: Future[None] = hasher.submit(lambda: None)
 
     def feed(self, piece: bytes) -> Codes:
         """Take the next bytes and give their codes."""
         self.next_offset += len(piece)
-        self.next_line += piece.count(b"\n")
         data = self._held + piece
         body = data.rstrip(b"\r\n")
         self._held = data[len(body) :]
-        letters = body.translate(_UPPER, b"\r\n")
-        codes, ambiguous = encode(letters)
-        if body and (codes.max(initial=0) == INVALID or not self._lines_are_even(body)):
+        letters = body.replace(b"\n", b"")
+        ends = len(body) - len(letters)
+        self._line_ends += ends
+        returns = letters.count(b"\r") if b"\r" in letters else 0
+        codes, ambiguous = encode(letters.replace(b"\r", b"") if returns else letters)
+        if body and (codes.max(initial=0) == INVALID or not self._lines_are_even(body, ends, returns)):
             _explain(self._path, self._offset, self._line + 1, self._name)
-        self._md5.update(letters)
+        self._hash(letters.replace(b"\r", b"") if returns else letters)
         self._length += len(codes)
         self._ambiguous += ambiguous
         return codes
 
-    def _lines_are_even(self, body: bytes) -> bool:
+    @property
+    def next_line(self) -> int:
+        """Where the next record begins, when the last piece has been fed."""
+        return self._line + 1 + self._line_ends + self._held.count(b"\n")
+
+    def _hash(self, letters: bytes) -> None:
+        """Digest upper-case letters beside the other work, one piece after the other."""
+        self._hashing.result()
+        upper = np.frombuffer(letters, np.uint8) & np.uint8(0xDF)
+        self._hashing = self._hasher.submit(self._md5.update, upper.data)
+
+    def _lines_are_even(self, body: bytes, ends: int, returns: int) -> bool:
         """All lines end alike and are equally long, as far as read; the last may be shorter."""
         if not self._width:
             end = body.find(b"\n")
             if end < 0:
                 self._column += len(body)
-                return b"\r" not in body
+                return not returns
             self._width = self._column + end + 1
             self._bases = self._width - 1 - (body[end - 1 : end] == b"\r")
         first = self._width - 1 - self._column
-        ends = len(range(first, len(body), self._width))
-        returns = ends if self._width - self._bases == 2 else 0
+        expected = len(range(first, len(body), self._width))
         self._column = (self._column + len(body)) % self._width
         return (
-            body.count(b"\n") == ends == body[first :: self._width].count(b"\n")
-            and body.count(b"\r") == returns
+            ends == expected == body[first :: self._width].count(b"\n")
+            and returns == (expected if self._width - self._bases == 2 else 0)
             and (not returns or body[first - 1 :: self._width].count(b"\r") == returns)
         )
 
@@ -165,6 +183,7 @@ class _Record:
         if self._name in seen:
             raise DilannotError(f"duplicate contig name {self._name!r}", where=self._path, line=self._line)
         seen.add(self._name)
+        self._hashing.result()
         bases, width = (self._bases, self._width) if self._width else (self._column, self._column + 1)
         return Contig(self._name, self._length, self._md5.hexdigest(), self._ambiguous, self._offset, bases, width)
 

@@ -31,12 +31,12 @@ def encode(letters: bytes) -> tuple[Codes, int]:
 
     Anything that is no nucleotide letter becomes `INVALID`.
     """
-    translated = letters.translate(_TABLE)
-    codes = np.frombuffer(bytearray(translated), np.uint8)
-    ambiguous = translated.count(_AMBIGUOUS_CODE)
-    if ambiguous:
-        codes[codes == _AMBIGUOUS_CODE] = N
-    return codes, ambiguous
+    codes = np.frombuffer(bytearray(letters.translate(_TABLE)), np.uint8)
+    if codes.max(initial=0) < _AMBIGUOUS_CODE:
+        return codes, 0
+    ambiguous = codes == _AMBIGUOUS_CODE
+    codes[ambiguous] = N
+    return codes, int(ambiguous.sum())
 
 
 def reverse_complement(codes: Codes) -> Codes:
@@ -45,16 +45,17 @@ def reverse_complement(codes: Codes) -> Codes:
 
 
 def pack(codes: Codes) -> NDArray[np.uint8]:
-    """Four bases a byte along the last axis, first base in the lowest bits; N is packed as A.
+    """Four bases a byte along the last axis, first base in the lowest bits; N is packed as T.
 
     Shape (..., L) -> (..., ceil(L / 4)).
     """
     length = codes.shape[-1]
     bits = np.zeros((*codes.shape[:-1], -(-length // 4) * 4), np.uint8)
-    np.subtract(codes, codes != N, out=bits[..., :length])
-    # Four bytes as one number: their low bit pairs are shifted together.
-    four = bits.view("<u4")
-    packed: NDArray[np.uint8] = (four | four >> 6 | four >> 12 | four >> 18).astype(np.uint8)
+    np.bitwise_and(codes - np.uint8(1), 3, out=bits[..., :length])
+    # Neighbours as one number, the second shifted to the first: pairs of bases, then pairs of pairs.
+    pairs = bits.view("<u2")
+    fours = (pairs | pairs >> np.uint16(6)).astype(np.uint8).view("<u2")
+    packed: NDArray[np.uint8] = (fours | fours >> np.uint16(4)).astype(np.uint8)
     return packed
 
 
@@ -62,6 +63,6 @@ _FOUR = np.array([[(byte >> shift & 3) + 1 for shift in (0, 2, 4, 6)] for byte i
 
 
 def unpack(packed: NDArray[np.uint8]) -> Codes:
-    """Undo `pack`; what was N comes back as A. Shape (..., bytes) -> (..., 4 x bytes)."""
+    """Undo `pack`; what was N comes back as T. Shape (..., bytes) -> (..., 4 x bytes)."""
     codes: Codes = _FOUR[:, 0].take(packed).view(np.uint8)
     return codes
