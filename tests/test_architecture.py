@@ -17,7 +17,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # Layer of every package and module of the top level; docs/explain/architecture.md draws them.
 LAYERS = {
     "cli": 5, "__main__": 6,
-    "evaluate": 4, "training": 4, "annotate": 4, "info": 4,
+    "evaluate": 4, "training": 4, "annotate": 4, "info": 4, "report": 4,
     "run": 3, "predict": 3, "metrics": 3, "tracks": 3,
     "data": 2, "models": 2,
     "formats": 1,
@@ -26,7 +26,7 @@ LAYERS = {
 ALLOWED_SIBLINGS = {
     ("training", "evaluate"), ("outputs", "errors"), ("genome", "errors"), ("formats", "formats"),
 }  # fmt: skip
-NO_TORCH = {"cli", "info", "formats", "genome", "errors", "progress", "outputs", "tracks"}
+NO_TORCH = {"cli", "info", "formats", "genome", "errors", "progress", "outputs", "tracks", "report"}
 
 
 def room(path: Path) -> str:

@@ -66,6 +66,13 @@ from dilannot.cli import options
 )
 @click.option("--validation-chroms", multiple=True, metavar="NAME|GLOB", help="Contigs to validate on instead.")
 @click.option("--test-chroms", multiple=True, metavar="NAME|GLOB", help="Contigs to test on instead.")
+@click.option(
+    "--report",
+    "reports",
+    type=options.PATH,
+    multiple=True,
+    help="Write what is in the dataset and what is odd about it: .html, .txt or .md; repeatable.",
+)
 @options.seed
 @options.threads
 @options.force
@@ -77,6 +84,7 @@ def command(
     output: Path,
     markers: tuple[str, ...],
     exclude: tuple[Path, ...],
+    reports: tuple[Path, ...],
     threads: int | None,
     force: bool,
     dry_run: bool,
@@ -96,10 +104,12 @@ def command(
     from dilannot.data.build import build_dataset, summary_lines
     from dilannot.data.inputs import find_inputs
     from dilannot.data.settings import BuildSettings
+    from dilannot.report.dataset import write_dataset_report
 
     progress = start(quiet=quiet)
     _check_task(values["task"])
     settings = BuildSettings(**values)
+    _check_reports(reports, force)
     if dry_run:
         inputs = find_inputs(peaks, markers)
         for marker in inputs.markers:
@@ -123,6 +133,9 @@ def command(
     )
     for line in summary_lines(record):
         progress.say(line)
+    for report in reports:
+        write_dataset_report(output, report)
+        progress.say(f"wrote {report}")
     progress.say(
         f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB); next: dilannot train {_argument(output)}".rstrip()
     )
@@ -137,6 +150,15 @@ def _check_task(task: str) -> None:
     for name, owner in _ONLY_FOR.items():
         if owner != task and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             raise click.UsageError(f"--{name.replace('_', '-')} is for --task {owner}")
+
+
+def _check_reports(reports: tuple[Path, ...], force: bool) -> None:
+    from dilannot.outputs import check_new_file
+    from dilannot.report.dataset import check_report_name
+
+    for report in reports:
+        check_report_name(report)
+        check_new_file(report, force=force)
 
 
 def _argument(output: Path) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from isal import isal_zlib
 
 from dilannot.data.markers import FIELDS, Marker, check_markers
-from dilannot.data.settings import Task
+from dilannot.data.settings import LONGEST, Task
 from dilannot.data.splits import SPLITS
 from dilannot.errors import DilannotError
 from dilannot.formats.compression import check_input
@@ -25,20 +25,20 @@ FORMAT = "dilannot-dataset"
 FORMAT_VERSION = 2
 CHECKED_BLOCK = 1 << 16  # bytes of packed sequence under one checksum
 
-# Field -> (kinds of NumPy type, dimensions). Dimensions of one name have one length; "+1" is a CSR offset.
+# Field -> (kinds of NumPy type, or B: bytes; dimensions). Dimensions of one name have one length; "+1" is a CSR offset.
 FIELD_SHAPES: dict[str, tuple[str, tuple[str, ...]]] = {
     "contigs/name": ("S", ("contigs",)),
     "contigs/length": ("iu", ("contigs",)),
     "contigs/md5": ("S", ("contigs",)),
-    "windows/contig": ("iu", ("windows",)),
-    "windows/start": ("iu", ("windows",)),
+    "windows/contig": ("i", ("windows",)),
+    "windows/start": ("i", ("windows",)),
     "windows/split": ("u", ("windows",)),
-    "windows/offset": ("iu", ("windows",)),
-    "sequence/packed": ("u", ("packed",)),
+    "windows/offset": ("i", ("windows",)),
+    "sequence/packed": ("B", ("packed",)),
     "sequence/checks": ("u", ("blocks",)),
-    "sequence/n_start": ("iu", ("n_runs",)),
-    "sequence/n_end": ("iu", ("n_runs",)),
-    "labels/offsets": ("iu", ("windows+1",)),
+    "sequence/n_start": ("i", ("n_runs",)),
+    "sequence/n_end": ("i", ("n_runs",)),
+    "labels/offsets": ("i", ("windows+1",)),
     "labels/marker": ("u", ("intervals",)),
     "labels/start": ("u", ("intervals",)),  # these two in dense datasets only
     "labels/end": ("u", ("intervals",)),
@@ -96,7 +96,7 @@ def _check(file: h5py.File, path: Path) -> None:
     def refuse(problem: str, remedy: str = "build it again with dilannot build-data") -> None:
         raise DilannotError(problem, where=path, remedy=remedy)
 
-    if file.attrs.get("format") != FORMAT:
+    if _attribute(file, "format") != FORMAT:
         refuse(f"is HDF5 but no dilannot dataset: its format attribute is not {FORMAT!r}")
     version = file.attrs.get("format_version")
     if version != FORMAT_VERSION:
@@ -105,8 +105,12 @@ def _check(file: h5py.File, path: Path) -> None:
         )
     if file.attrs.get("complete") != 1:
         refuse("is incomplete: its build was interrupted")
-    if file.attrs.get("task") not in get_args(Task):
-        refuse(f"has the task {file.attrs.get('task')!r}; known are {', '.join(get_args(Task))}")
+    if _attribute(file, "task") not in get_args(Task):
+        refuse(f"has the task {_attribute(file, 'task')!r}; known are {', '.join(get_args(Task))}")
+    for name, least in (("window", 1), ("context", 0)):
+        value = file.attrs.get(name)
+        if not isinstance(value, int | np.integer) or not least <= value <= LONGEST:
+            refuse(f"attribute {name} is {value!r:.40}, no number of bases")
     sizes = _check_shapes(file, path)
     if not sizes["windows"]:
         refuse("is empty: no windows")
@@ -121,11 +125,13 @@ def _check_shapes(file: h5py.File, path: Path) -> dict[str, int]:
     """Every field is there, of its type, and as long as the others of its dimension; the lengths by name."""
     sizes: dict[str, int] = {"splits": len(SPLITS), "one": 1}
     for name, (kinds, dimensions) in FIELD_SHAPES.items():
-        if name in _DENSE_ONLY and file.attrs["task"] != "dense":
+        if name in _DENSE_ONLY and task_of(file) != "dense":
+            if name in file:
+                raise DilannotError(f"{name} does not belong to its task", where=path, remedy="build it again")
             continue
         field = _field(file, name, path)
         problem = ""
-        if field.dtype.kind not in kinds:
+        if {field.dtype.kind, field.dtype.char}.isdisjoint(kinds):
             problem = f"{name} has dtype {field.dtype}, which is the wrong type"
         elif field.ndim != len(dimensions):
             problem = f"{name} has shape {field.shape}; {len(dimensions)} dimensions are needed"
@@ -158,10 +164,25 @@ def _field(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
         raise DilannotError(
             f"{name} is compressed with a filter that dilannot never uses", where=path, remedy="do not trust this file"
         )
+    try:
+        node.dtype  # noqa: B018 (h5py looks for it)
+    except TypeError:
+        raise DilannotError(f"{name} has a type that NumPy lacks", where=path, remedy="build it again") from None
     stored, declared = node.id.get_storage_size(), node.size * node.dtype.itemsize
     if declared > 1 << 20 and declared > 1000 * max(stored, 1):
         raise DilannotError(f"{name} declares {declared:,} bytes and stores {stored:,}: its size is wrong", where=path)
     return node
+
+
+def _attribute(file: h5py.File, name: str) -> Any:
+    """Text is stored in fixed length: HDF5 keeps other text where no checksum is, and loops when that is damaged."""
+    value = file.attrs.get(name)
+    return value.decode("utf-8") if isinstance(value, bytes) else value
+
+
+def task_of(file: h5py.File) -> str:
+    """`dense` or `window`."""
+    return str(_attribute(file, "task"))
 
 
 def window_length(file: h5py.File) -> int:
@@ -183,6 +204,8 @@ def read_markers(file: h5py.File) -> list[Marker]:
 def provenance(file: h5py.File) -> dict[str, Any]:
     """Settings, inputs and counts of the build."""
     record: dict[str, Any] = json.loads(texts(file["provenance"][:])[0])
+    if not isinstance(record, dict) or "genome" not in record:
+        raise ValueError("provenance names no genome")
     return record
 
 

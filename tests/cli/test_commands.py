@@ -186,3 +186,22 @@ def test_a_reader_that_goes_away_is_no_error(dataset: Path, place: Path) -> None
     command = f"{sys.executable} -c \"import sys; sys.argv[1:] = ['--help']; {text}\" | head -c 10 >/dev/null"
     result = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_build_data_reports_in_the_forms_asked_for(cli: Cli, inputs: Inputs, tmp_path: Path) -> None:
+    build = ("build-data", inputs.genome, inputs.peak_folder, "--window", 500, "-o", tmp_path / "d.h5")
+    result = cli(*build, "--report", tmp_path / "r.html", "--report", tmp_path / "r.txt")
+    assert result.code == 0
+    assert "GM12878_CTCF" in (tmp_path / "r.html").read_text()
+    assert "GM12878_CTCF" in (tmp_path / "r.txt").read_text()
+    again = cli(*build, "--force", "--report", tmp_path / "r.pdf")
+    assert again.code == 1
+    assert "call it .html" in again.err
+
+
+def test_a_report_that_exists_is_kept_and_nothing_is_built(cli: Cli, inputs: Inputs, tmp_path: Path) -> None:
+    (tmp_path / "r.html").write_text("mine")
+    build = ("build-data", inputs.genome, inputs.peak_folder, "--window", 500, "-o", tmp_path / "d.h5")
+    assert cli(*build, "--report", tmp_path / "r.html").code == 1
+    assert (tmp_path / "r.html").read_text() == "mine"
+    assert not (tmp_path / "d.h5").exists()
