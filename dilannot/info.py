@@ -56,7 +56,7 @@ def _dataset(path: Path) -> dict[str, Any]:
         used = [names[i] for i in sorted(set(file["windows/contig"][:].tolist()))]
         return {
             "format_version": int(file.attrs["format_version"]),
-            "task": str(file.attrs["task"]),
+            "task": schema.task_of(file),
             "window": window,
             "context": int(file.attrs["context"]),
             "bytes": path.stat().st_size,
@@ -90,7 +90,7 @@ def _run(path: Path) -> dict[str, Any]:
         "last_epoch": {key: _number(value) for key, value in rows[-1].items()} if rows else None,
         "weights": [name for name, file in WEIGHTS.items() if (path / file).is_file()],
         "settings": run.settings,
-        "genome": str(run.path_of(run.genome)),
+        "genome": str(run.path_of(run.genome)) if run.genome else None,
         "dataset": str(run.path_of(run.dataset)),
         "contigs": len(run.contigs),
     }

@@ -59,7 +59,8 @@ class Run:
     window
         Length it was trained on, nt.
     genome, dataset
-        Paths as recorded: relative ones start at the folder.
+        Paths as recorded: relative ones start at the folder. `genome` is empty, and `contigs` too, where the dataset
+        was imported.
     dataset_digest
         Of the windows it was trained on: `Dataset.digest`.
     contigs
@@ -93,14 +94,19 @@ class Run:
         Raises
         ------
         DilannotError
-            It is not there any more; `command` takes another one as its second argument.
+            There was none, or it is not there any more; `command` takes another one as its second argument.
         """
+        remedy = f"name it: dilannot {command} {self.folder} {kind.upper()}"
+        if kind == "genome" and not self.genome:
+            raise DilannotError(
+                "no genome is recorded: this run was trained on an imported dataset", where=self.folder, remedy=remedy
+            )
         path = self.path_of(self.genome if kind == "genome" else self.dataset)
         if not path.exists():
             raise DilannotError(
                 f"the {kind} this run was trained on is not at {path} any more",
                 where=self.folder,
-                remedy=f"name it: dilannot {command} {self.folder} {kind.upper()}",
+                remedy=remedy,
             )
         return path
 

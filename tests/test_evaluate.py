@@ -11,9 +11,9 @@ from conftest import Inputs, make_run
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from dilannot.data.build import build_dataset
-from dilannot.data.settings import BuildSettings
 from dilannot.data.dataset import Dataset
 from dilannot.data.markers import FIELDS
+from dilannot.data.settings import BuildSettings
 from dilannot.errors import DilannotError
 from dilannot.evaluate import Evaluation, evaluate
 from dilannot.metrics import BINS, LIMIT

@@ -65,7 +65,7 @@ def _compare_genome(run: Run, genome: Genome, *, recorded: bool, progress: Progr
             where=genome.path,
             remedy="restore the FASTA, or name it as GENOME if the change is meant",
         )
-    if changed or not trained.keys() & genome.contigs.keys():
+    if changed or (trained and not trained.keys() & genome.contigs.keys()):
         progress.warn(f"{genome.path} is not the genome this run was trained on; annotating it anyway")
 
 

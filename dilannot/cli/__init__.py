@@ -10,7 +10,18 @@ from typing import NoReturn
 import click
 
 from dilannot import __version__
-from dilannot.cli import annotate, build_data, completion, download, evaluate, info, markers, signals, train
+from dilannot.cli import (
+    annotate,
+    build_data,
+    completion,
+    download,
+    evaluate,
+    import_data,
+    info,
+    markers,
+    signals,
+    train,
+)
 from dilannot.errors import ENVIRONMENT, DilannotError, printable, shorten
 
 _ENVIRONMENT_ERRNOS = {
@@ -44,6 +55,7 @@ for _command in (
     markers.command,
     download.command,
     build_data.command,
+    import_data.command,
     train.command,
     evaluate.command,
     annotate.command,

@@ -5,12 +5,17 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from dilannot.cli import options
+
+if TYPE_CHECKING:
+    from dilannot.cli.console import ConsoleProgress
+    from dilannot.data.inputs import Inputs
+    from dilannot.data.settings import BuildSettings
 
 
 @click.command("build-data", short_help="FASTA + peak files -> dataset.h5")
@@ -67,6 +72,12 @@ from dilannot.cli import options
 @click.option("--validation-chroms", multiple=True, metavar="NAME|GLOB", help="Contigs to validate on instead.")
 @click.option("--test-chroms", multiple=True, metavar="NAME|GLOB", help="Contigs to test on instead.")
 @click.option(
+    "--verify",
+    type=options.PATH,
+    metavar="FOLDER",
+    help="Compare with DeepSEA's published .mat files there, afterwards; exit code 1 if anything differs.",
+)
+@click.option(
     "--report",
     "reports",
     type=options.PATH,
@@ -85,6 +96,7 @@ def command(
     markers: tuple[str, ...],
     exclude: tuple[Path, ...],
     reports: tuple[Path, ...],
+    verify: Path | None,
     threads: int | None,
     force: bool,
     dry_run: bool,
@@ -110,6 +122,8 @@ def command(
     _check_task(values["task"])
     settings = BuildSettings(**values)
     _check_reports(reports, force)
+    if verify is not None:
+        _check_verifiable(verify, settings)
     if dry_run:
         inputs = find_inputs(peaks, markers)
         for marker in inputs.markers:
@@ -139,6 +153,8 @@ def command(
     progress.say(
         f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB); next: dilannot train {_argument(output)}".rstrip()
     )
+    if verify is not None and not _verified(output, verify, find_inputs(peaks, markers), progress):
+        click.get_current_context().exit(1)
 
 
 _ONLY_FOR = {"window": "dense"} | dict.fromkeys(("bin", "context", "min_overlap", "overlap", "all_bins"), "window")
@@ -159,6 +175,33 @@ def _check_reports(reports: tuple[Path, ...], force: bool) -> None:
     for report in reports:
         check_report_name(report)
         check_new_file(report, force=force)
+
+
+def _check_verifiable(published: Path, settings: BuildSettings) -> None:
+    """Before the build, which takes long."""
+    from dilannot.data.imported.deepsea import open_published, published_files
+
+    if settings.task != "window":
+        raise click.UsageError("--verify compares bins: use --task window")
+    with open_published(published_files(published)):
+        pass
+
+
+def _verified(output: Path, published: Path, inputs: Inputs, progress: ConsoleProgress) -> bool:
+    """Print how the dataset differs from the published one; whether it does not."""
+    from dilannot.data.dataset import Dataset
+    from dilannot.data.verify.comparison import report_lines
+    from dilannot.data.verify.overlap import PeakOverlap
+    from dilannot.data.verify.verify import verify
+    from dilannot.errors import printable
+
+    files = {marker.name: file for marker, file in zip(inputs.markers, inputs.files, strict=True)}
+    with Dataset(output) as dataset:
+        overlap = PeakOverlap([files[marker.name] for marker in dataset.markers], dataset.window)
+        comparison = verify(dataset, published, overlap=overlap, progress=progress)
+    for line in report_lines(comparison):
+        click.echo("\t".join(map(printable, line.split("\t"))))
+    return comparison.agrees
 
 
 def _argument(output: Path) -> str:

@@ -12,8 +12,8 @@ from dilannot.cli import options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dilannot.data.download import Planned
-    from dilannot.data.fetch import Remote
+    from dilannot.data.download.download import Planned
+    from dilannot.data.download.fetch import Remote
 
 _FOLDERS = {"hg19": Path(), "deepsea-peaks": Path("peaks"), "blacklist": Path("blacklist")}
 
@@ -59,7 +59,7 @@ def command(
     if any(filters.values()) and what != "deepsea-peaks":
         raise click.UsageError("filters choose among deepsea-peaks only")
     from dilannot.cli.console import start
-    from dilannot.data.download import download, plan
+    from dilannot.data.download.download import download, plan
 
     folder = output or _FOLDERS[what]
     progress = start(quiet=quiet)
@@ -73,8 +73,8 @@ def command(
 
 
 def _remotes(what: str, filters: dict[str, tuple[str, ...]], mirror: str | None) -> Sequence[Remote]:
+    from dilannot.data.download.sources import BLACKLISTS, HG19, peak_files, through_mirror
     from dilannot.data.published import published_markers, select
-    from dilannot.data.sources import BLACKLISTS, HG19, peak_files, through_mirror
 
     remotes = {"hg19": HG19, "blacklist": BLACKLISTS}.get(what) or peak_files(
         select([published.marker for published in published_markers()], **filters)

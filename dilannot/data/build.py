@@ -83,6 +83,7 @@ def build_dataset(
     inputs = find_inputs(peaks, markers)
     report_inputs(inputs, progress)
     with locked(output):
+        check_new_file(output, force=force)  # another build may have finished just before
         bases = read_genome(genome, progress)
         grid = Grid.over([part.contig for part in bases], settings.unit)
         dropped: Counter[str] = Counter()
@@ -247,7 +248,7 @@ def summary_lines(record: dict[str, Any]) -> list[str]:
         f"{record['bases']:,} bp, {sum(windows.values()):,} windows kept: "
         + ", ".join(f"{count:,} {name}" for name, count in windows.items())
         + f" (split by {record['settings']['split']})",
-        f"windows dropped: {why or 'none'}; {dropped['short_contigs']:,} contigs are shorter than a window",
+        f"windows dropped: {why or 'none'}; {_contigs(dropped['short_contigs'])} shorter than a window",
         f"{record['intervals']:,} " + ("label intervals" if record["settings"]["task"] == "dense" else "labels"),
     ]
     if unknown:
@@ -257,3 +258,7 @@ def summary_lines(record: dict[str, Any]) -> list[str]:
     if record["ambiguous_bases"]:
         lines.append(f"{record['ambiguous_bases']:,} ambiguous IUPAC letters read as N")
     return lines
+
+
+def _contigs(count: int) -> str:
+    return "1 contig is" if count == 1 else f"{count:,} contigs are"

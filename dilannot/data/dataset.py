@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import signal
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -101,7 +104,7 @@ class Dataset:
     def _read(self, file: h5py.File) -> None:
         """Load everything but the sequence."""
         self.markers = schema.read_markers(file)
-        self.task = str(file.attrs["task"])
+        self.task = schema.task_of(file)
         self.window = schema.window_length(file)
         self.context = int(file.attrs["context"])
         self.length = self.window + 2 * self.context
@@ -137,12 +140,17 @@ class Dataset:
             problem = "labels/marker: a label of no marker"
         elif self._places and ((self._places[0] >= self._places[1]).any() or (self._places[1] > self.window).any()):
             problem = "labels: an interval leaves its window"
-        elif (self._offset < 0).any() or (self._offset + self.length > self._sequence.bases).any():
+        elif (self._offset < 0).any() or (self._offset > self._sequence.bases - self.length).any():
             problem = "windows/offset: a window lies outside the sequence"
-        elif (self.contig < 0).any() or (self.contig >= len(self.contigs)).any():
-            problem = "windows/contig: a window on no contig"
+        elif (self.start < self.context).any() or (self.start > self._last_starts()).any():
+            problem = "windows/start: a window leaves its contig"
         if problem:
             raise DilannotError(problem, where=self.path, remedy="build it again with dilannot build-data")
+
+    def _last_starts(self) -> Positions:
+        """Where each window can start at most, on its contig."""
+        lengths = np.array([contig["length"] for contig in self.contigs], np.int64)
+        return lengths[self.contig] - self.window - self.context
 
     def __reduce__(self) -> tuple[type[Dataset], tuple[Path]]:
         return Dataset, (self.path,)
@@ -249,10 +257,20 @@ class Dataset:
             prefetch_factor=4,
             generator=torch.Generator(),
         )
+        for item in self._while_they_live(loader):
+            if isinstance(item, Exception):
+                raise item
+            yield item
+
+    def _while_they_live(self, loader: DataLoader[Batch | Exception]) -> Iterator[Batch | Exception]:
+        """What the workers send, until one of them dies."""
         try:
-            yield from loader
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
+            with _deaths_unannounced():
+                items = iter(loader)
+            yield from items
+        except (RuntimeError, ConnectionError, FileNotFoundError, EOFError) as error:
+            # The last three: a batch was announced, and its sender is gone.
+            if isinstance(error, RuntimeError) and "DataLoader worker (pid" not in str(error):
                 raise
             raise DilannotError(
                 "a process that reads the dataset has died (killed? out of memory?)",
@@ -262,8 +280,20 @@ class Dataset:
             ) from error
 
 
-class _Parts(torch.utils.data.Dataset[Batch]):
-    """What torch's loader hands to its workers."""
+@contextmanager
+def _deaths_unannounced() -> Iterator[None]:
+    """Keep torch from raising a worker's death wherever the program is then; its loader looks every five seconds."""
+    here = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGCHLD) or signal.SIG_DFL
+    try:
+        yield
+    finally:
+        if here:
+            signal.signal(signal.SIGCHLD, before)
+
+
+class _Parts(torch.utils.data.Dataset[Batch | Exception]):
+    """What torch's loader hands to its workers; of an error raised there it would make the text of its traceback."""
 
     def __init__(self, dataset: Dataset, parts: list[Order]) -> None:
         self._dataset, self._parts = dataset, parts
@@ -271,8 +301,11 @@ class _Parts(torch.utils.data.Dataset[Batch]):
     def __len__(self) -> int:
         return len(self._parts)
 
-    def __getitem__(self, step: int) -> Batch:
-        return self._dataset.serve(self._parts[step])
+    def __getitem__(self, step: int) -> Batch | Exception:
+        try:
+            return self._dataset.serve(self._parts[step])
+        except (DilannotError, OSError) as error:
+            return error
 
 
 _Intervals = tuple[Positions, Positions, Positions, Positions]
@@ -293,7 +326,7 @@ def _shifted(codes: Codes, shift: NDArray[np.int64]) -> Codes:
     """Sequences moved to the right by `shift`; N comes in."""
     moved = np.full_like(codes, N)
     length = codes.shape[1]
-    for row, by in enumerate(shift.tolist()):
+    for row, by in enumerate(np.clip(shift, -length, length).tolist()):
         moved[row, max(by, 0) : length + min(by, 0)] = codes[row, max(-by, 0) : length - max(by, 0)]
     return moved
 

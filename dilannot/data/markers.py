@@ -145,11 +145,17 @@ def read_table(table: Path, files: Sequence[Path]) -> tuple[list[Marker], list[P
                 remedy="rename one",
             )
         known[file.name] = file
-    by_stem = {stem(name): file for name, file in known.items()}
+    by_stem: dict[str, list[Path]] = {}
+    for name, file in known.items():
+        by_stem.setdefault(stem(name), []).append(file)
     markers, chosen, lines = [], [], []
     for line, row in _table_rows(table):
         name = row["file"].strip()
-        found = known.get(name) or by_stem.get(stem(name))
+        fitting = [known[name]] if name in known else by_stem.get(stem(name), [])
+        if len(fitting) > 1:
+            names = " and ".join(file.name for file in fitting[:2])
+            raise DilannotError(f"file: {name!r} may mean {names}", where=table, line=line, remedy="write it in full")
+        found = fitting[0] if fitting else None
         if found in chosen:
             raise DilannotError(f"file: {name!r} stands twice", where=table, line=line)
         if found is None:
@@ -167,8 +173,9 @@ def _table_rows(table: Path) -> list[tuple[int, dict[str, str]]]:
         data = stream.read()
     try:
         text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise DilannotError("is not UTF-8 text", where=table) from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise DilannotError("is not UTF-8 text", where=table, line=line) from None
     rows = [line.rstrip("\r").split("\t") for line in text.split("\n")]
     header = [name.strip().lower() for name in rows[0]]
     header[0] = header[0].lstrip("#")
@@ -179,6 +186,8 @@ def _table_rows(table: Path) -> list[tuple[int, dict[str, str]]]:
             line=1,
             remedy=f"columns are {', '.join(FIELDS)}, separated by tabs",
         )
+    if twice := [name for name in ("file", *FIELDS) if header.count(name) > 1]:
+        raise DilannotError(f"two columns are called {twice[0]!r}", where=table, line=1, remedy="remove one")
     found = []
     for line, row in enumerate(rows[1:], start=2):
         if not any(field.strip() for field in row) or row[0].startswith("#"):

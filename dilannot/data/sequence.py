@@ -37,7 +37,7 @@ class SequenceReader:
         if (starts >= ends).any() or (starts[1:] < ends[:-1]).any():
             problem = "runs of N overlap"
         elif len(starts) and (starts[0] < 0 or ends[-1] > self.bases):
-            problem = "a run of N lies outside the sequence"
+            problem = "a run of N is out of range"
         if problem:
             raise DilannotError(f"sequence/n: {problem}", where=path, remedy="build it again")
         self._handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -13,7 +13,7 @@ Overlap = Literal["more", "least"]
 
 WINDOW = 25_000  # bp; thesis section 3.3, paper section 3
 BIN, CONTEXT = 200, 400  # bp; Zhou & Troyanskaya 2015
-_LONGEST = 1 << 30
+LONGEST = 1 << 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ class BuildSettings:
 
     def __post_init__(self) -> None:
         for name, value, least in (("window", self.window, 1), ("bin", self.bin, 1), ("context", self.context, 0)):
-            if not least <= value <= _LONGEST:
+            if not least <= value <= LONGEST:
                 published = {"window": WINDOW, "bin": BIN, "context": CONTEXT}[name]
                 raise DilannotError(
                     f"a {name} of {value} bp", where=f"--{name}", remedy=f"{published} is the published length"

@@ -63,9 +63,10 @@ def read_blocks(path: Path) -> Iterator[Codes | Contig]:
     seen: set[str] = set()
     record: _Record | None = None
     with open_bytes(path) as stream, ThreadPoolExecutor(1) as hasher:
-        for piece, header in _pieces(stream):
+        pieces = _pieces(stream)
+        for piece, header in pieces:
             if header is None and record is None:
-                if piece.strip():
+                if piece.strip() or next(pieces, None):
                     raise DilannotError("does not start with '>': not a FASTA file", where=path, line=1)
                 break
             if header is None and record is not None:
@@ -118,6 +119,8 @@ class _Record:
             self._name = fields[0].decode("utf-8")
         except UnicodeDecodeError:
             raise DilannotError("the contig name in this header is not UTF-8", where=path, line=line) from None
+        if "\0" in self._name:
+            raise DilannotError("a NUL character in the contig name", where=path, line=line)
         self._path, self._line, self._offset = path, line, offset + len(header) + 2
         self.next_offset = self._offset
         self._line_ends = 0  # before the held ones
@@ -171,7 +174,8 @@ class _Record:
         expected = len(range(first, len(body), self._width))
         self._column = (self._column + len(body)) % self._width
         return (
-            ends == expected == body[first :: self._width].count(b"\n")
+            self._column <= self._bases
+            and ends == expected == body[first :: self._width].count(b"\n")
             and returns == (expected if self._width - self._bases == 2 else 0)
             and (not returns or body[first - 1 :: self._width].count(b"\r") == returns)
         )
@@ -220,16 +224,18 @@ def _refuse_letter(body: bytes, path: Path, line: int, name: str) -> None:
 
 def _refuse_line(body: bytes, path: Path, line: int, name: str) -> None:
     lines = body.split(b"\n")
-    first = lines[0]
+    windows, bases = lines[0].endswith(b"\r"), len(lines[0].removesuffix(b"\r"))
     for number, text in enumerate(lines):
         last = number == len(lines) - 1
-        problem = ""
+        problem, length = "", len(text.removesuffix(b"\r"))
         if not text.strip():
             problem = "a blank line inside the sequence"
-        elif not last and text.endswith(b"\r") != first.endswith(b"\r"):
+        elif not last and text.endswith(b"\r") != windows:
             problem = "Windows and Unix line ends are mixed"
-        elif len(text) > len(first) or (len(text) < len(first) and not last):
-            problem = f"a line of {len(text)} where the record's lines have {len(first)} characters"
+        elif b"\r" in text[:-1]:
+            problem = "a stray carriage return"
+        elif length > bases or (length < bases and not last):
+            problem = f"a line of {length} where the record's lines have {bases} characters"
         if problem:
             raise DilannotError(
                 f"{problem} (contig {name!r})",

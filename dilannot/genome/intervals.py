@@ -30,7 +30,7 @@ class Interval:
         return f"{self.contig}:{self.start + 1:,}-{self.end:,}"
 
 
-_RANGE = re.compile(r"(?P<first>[0-9][0-9,]*)?-(?P<last>[0-9][0-9,]*)?", re.ASCII)
+_RANGE = re.compile(r"(?P<first>[0-9][0-9,]{0,29})?-(?P<last>[0-9][0-9,]{0,29})?", re.ASCII)
 
 
 def parse_region(text: str, lengths: Mapping[str, int]) -> tuple[Interval, str | None]:

@@ -74,7 +74,7 @@ def _headline(facts: DatasetFacts) -> list[Fact]:
     return [
         Fact(
             "Genome",
-            Path(str(facts.record.get("genome", "unknown"))).name,
+            Path(str(facts.record.get("genome") or "none: imported arrays")).name,
             f"{plural(len(facts.contig_names), 'contig')}, {int(facts.contig_lengths.sum()):,} bp",
         ),
         Fact("Task", facts.task, task.get(facts.task, f"windows of {facts.unit:,} bp")),

@@ -173,8 +173,8 @@ def _record(data: Dataset, output: Path, model: str, arguments: dict[str, Any], 
         """Relative paths stay relative: run, dataset and genome can move together."""
         return str(path) if path.is_absolute() else os.path.relpath(os.path.realpath(path), os.path.realpath(output))
 
-    genome = Path(data.provenance["genome"])
-    if not genome.is_absolute():
+    genome = None if data.provenance["genome"] is None else Path(data.provenance["genome"])  # None: imported
+    if genome is not None and not genome.is_absolute():
         genome = Path(os.path.realpath(data.path.parent), genome)
         genome = genome if data.path.is_absolute() else Path(os.path.relpath(genome))
     return Run(
@@ -183,10 +183,10 @@ def _record(data: Dataset, output: Path, model: str, arguments: dict[str, Any], 
         arguments=full_arguments(model, arguments),
         markers=data.markers,
         window=data.window,
-        genome=from_run(genome),
+        genome="" if genome is None else from_run(genome),
         dataset=from_run(data.path),
         dataset_digest=data.digest,
-        contigs=data.contigs,
+        contigs=[] if genome is None else data.contigs,
         settings=settings.as_dict(),
     )
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import Cli, Inputs, make_run
 
-COMMANDS = ("markers", "download", "build-data", "train", "evaluate", "annotate", "info", "completion")
+COMMANDS = ("markers", "download", "build-data", "import-data", "train", "evaluate", "annotate", "info", "completion")
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ import pytest
 from conftest import Cli
 from file_server import File, Server
 
-from dilannot.data import fetch as fetching
-from dilannot.data import sources
-from dilannot.data.sources import BLACKLISTS, HG19, peak_files
+from dilannot.data.download import fetch as fetching
+from dilannot.data.download import sources
+from dilannot.data.download.sources import BLACKLISTS, HG19, peak_files
 
 DATA = gzip.compress(b"chr1\t10\t20\n" * 100)
 

@@ -23,11 +23,11 @@ import file_server
 import pytest
 from file_server import File, Server
 
-from dilannot.data import fetch as fetching
-from dilannot.data.download import Summary, download, plan
-from dilannot.data.fetch import Remote
-from dilannot.data.parallel import map_in_threads
-from dilannot.data.sources import BLACKLISTS, HG19, peak_files, through_mirror
+from dilannot.data.download import fetch as fetching
+from dilannot.data.download.download import Summary, download, plan
+from dilannot.data.download.fetch import Remote
+from dilannot.data.download.parallel import map_in_threads
+from dilannot.data.download.sources import BLACKLISTS, HG19, peak_files, through_mirror
 from dilannot.errors import DilannotError
 from dilannot.outputs import locked
 from dilannot.progress import Silent
@@ -511,7 +511,7 @@ def _run(server: Server, folder: Path) -> subprocess.Popen[str]:
     remote = Remote("a.bed.gz", server.url + PATH, MD5)
     code = (
         "import sys; from pathlib import Path; from dilannot.cli.console import start; "
-        "from dilannot.data.download import download; from dilannot.data.fetch import Remote; "
+        "from dilannot.data.download.download import download; from dilannot.data.download.fetch import Remote; "
         f"download([{remote!r}], Path({str(folder)!r}), timeout=5, progress=start(quiet=False))"
     )
     return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)

@@ -77,13 +77,22 @@ def test_a_table_orders_and_names(tmp_path: Path) -> None:
         ("file\tname\na.bed\n", ":2: 1 columns where the header has 2"),
         ("file\tname\na.bed\t../x\n", ":2: marker name '../x' holds a slash"),
         ("file\tcell\na.bed\tK\u2028562\n", ":2: marker cell .* holds control characters"),
+        ("file\tname\tname\na.bed\tx\ty\n", ":1: two columns are called 'name'"),
+        ("file\nc\n", ":2: file: 'c' may mean c.bed and c.broadPeak; write it in full"),
         ("file\n", "no marker in this table"),
     ],
 )
 def test_a_bad_table_is_named_with_its_line(tmp_path: Path, table: str, message: str) -> None:
-    folder = make(tmp_path / "p", "a.bed", "b.bed")
+    folder = make(tmp_path / "p", "a.bed", "b.bed", "c.bed", "c.broadPeak")
     (tmp_path / "t.tsv").write_text(table)
     with pytest.raises(DilannotError, match=message):
+        find_inputs([folder], [str(tmp_path / "t.tsv")])
+
+
+def test_a_table_that_is_no_text_is_named_with_its_line(tmp_path: Path) -> None:
+    folder = make(tmp_path / "p", "a.bed")
+    (tmp_path / "t.tsv").write_bytes(b"\xef\xbb\xbffile\tcell\na.bed\tK\xff\n")
+    with pytest.raises(DilannotError, match=":2: is not UTF-8 text"):
         find_inputs([folder], [str(tmp_path / "t.tsv")])
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from dilannot.data.web import PassingError, PastEndError, content_length, describe, request
+from dilannot.data.download.web import PassingError, PastEndError, content_length, describe, request
 from dilannot.errors import ENVIRONMENT, DilannotError
 from dilannot.formats.compression import compression, open_bytes
 from dilannot.outputs import check_space, move_into_place, write_json

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit, urlunsplit
 
-from dilannot.data.fetch import Remote
+from dilannot.data.download.fetch import Remote
 from dilannot.data.markers import Marker
 from dilannot.data.published import published_markers
 from dilannot.errors import DilannotError

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from dilannot.data.fetch import AGAIN, Manner, Part, Remote, fetch, verify
-from dilannot.data.parallel import map_in_threads
-from dilannot.data.web import PassingError, PastEndError, content_length, request
+from dilannot.data.download.fetch import AGAIN, Manner, Part, Remote, fetch, verify
+from dilannot.data.download.parallel import map_in_threads
+from dilannot.data.download.web import PassingError, PastEndError, content_length, request
 from dilannot.errors import BAD_INPUT, ENVIRONMENT, DilannotError
 from dilannot.outputs import check_space, locked, make_folder, removed_if_empty
 from dilannot.progress import Progress, Silent, Task

@@ -1,0 +1,1 @@
+"""Files from web servers: the genome, the published peak files, regions to avoid."""

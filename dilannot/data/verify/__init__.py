@@ -1,0 +1,1 @@
+"""A rebuilt window dataset against DeepSEA's published arrays."""
