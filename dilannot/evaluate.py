@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dilannot.data.dataset import Dataset, LabelIntervals
+from dilannot.data.batch import LabelIntervals
+from dilannot.data.dataset import Dataset
 from dilannot.data.markers import Marker, class_order
 from dilannot.errors import DilannotError
 from dilannot.metrics import ScoreHistograms, Scores

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import signal
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,65 +12,17 @@ import h5py
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils.data import DataLoader
 
 from dilannot.data import schema
+from dilannot.data.batch import Batch, LabelIntervals
 from dilannot.data.order import Augmentation, Order
 from dilannot.data.sequence import SequenceReader
 from dilannot.data.splits import SPLITS
-from dilannot.errors import ENVIRONMENT, DilannotError
+from dilannot.data.vary import Intervals, moved, shifted, turned
+from dilannot.data.workers import serve_ahead
+from dilannot.errors import DilannotError
 from dilannot.genome.intervals import Positions
 from dilannot.genome.sequence import Codes, N, reverse_complement
-
-
-@dataclass(frozen=True, slots=True)
-class LabelIntervals:
-    """Where the labels of a batch are 1: int64 tensors of shape (K,), disjoint, grouped by window.
-
-    `window` counts within the batch; `start` and `end` are 0-based half-open in the window's L label positions (one for
-    a bin, else one a nucleotide).
-    """
-
-    window: Tensor
-    marker: Tensor
-    start: Tensor
-    end: Tensor
-
-    def flat_index(self, markers: int, length: int) -> Tensor:
-        """Indices of every positive in a flattened (N, T, L) array, shape (positives,)."""
-        width = self.end - self.start
-        first = (self.window * markers + self.marker) * length + self.start
-        shift = first - (width.cumsum(0) - width)
-        return torch.repeat_interleave(shift, width) + torch.arange(int(width.sum()), device=width.device)
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What passes between data and models.
-
-    Attributes
-    ----------
-    inputs
-        Named tensors for the network: `sequence`, (N, bases) uint8 base codes.
-    targets
-        Label intervals.
-    mask
-        (N, L) bool: label positions that count. Unknown bases (N) of dense windows do not.
-    """
-
-    inputs: dict[str, Tensor]
-    targets: LabelIntervals
-    mask: Tensor
-
-    def to(self, device: torch.device) -> Batch:
-        """The same batch on another device."""
-
-        def moved(tensor: Tensor) -> Tensor:
-            return tensor.to(device, non_blocking=True)
-
-        targets = LabelIntervals(*(moved(getattr(self.targets, field.name)) for field in fields(self.targets)))
-        return Batch({name: moved(value) for name, value in self.inputs.items()}, targets, moved(self.mask))
 
 
 class Dataset:
@@ -175,7 +123,7 @@ class Dataset:
         """Label intervals of windows; `window` counts along `rows`."""
         return _tensors(*self._intervals(rows))
 
-    def _intervals(self, rows: NDArray[np.intp]) -> tuple[Positions, Positions, Positions, Positions]:
+    def _intervals(self, rows: NDArray[np.intp]) -> Intervals:
         """Window, marker, start and end of the labels of `rows`."""
         first, last = self._labels[rows], self._labels[rows + 1]
         count = last - first
@@ -197,10 +145,10 @@ class Dataset:
         dense = self.task == "dense"
         if order.turned.any():
             codes[order.turned] = reverse_complement(codes[order.turned])
-            intervals = _turned(intervals, order.turned, self.window) if dense else intervals
+            intervals = turned(intervals, order.turned, self.window) if dense else intervals
         if order.shift.any():
-            codes = _shifted(codes, order.shift)
-            intervals = _moved(intervals, order.shift, self.window) if dense else intervals
+            codes = shifted(codes, order.shift)
+            intervals = moved(intervals, order.shift, self.window) if dense else intervals
         mask = codes != N if dense else np.ones((len(codes), 1), bool)
         return Batch({"sequence": torch.from_numpy(codes)}, _tensors(*intervals), torch.from_numpy(mask))
 
@@ -243,100 +191,12 @@ class Dataset:
             order = Order.shuffled(rows, shuffle_seed, augmentation or Augmentation())
         steps = range(first_step, order.steps(batch_size, ranks if shuffle_seed is not None else 1))
         parts = [order.part(step, batch_size, rank, ranks) for step in steps]
-        yield from self._served([part for part in parts if len(part.rows)], workers)
-
-    def _served(self, parts: list[Order], workers: int) -> Iterator[Batch]:
-        if not workers:
-            yield from map(self.serve, parts)
-            return
-        # A generator of its own: dropout draws the same numbers with workers and without.
-        loader = DataLoader(
-            _Parts(self, parts),
-            batch_size=None,
-            num_workers=workers,
-            prefetch_factor=4,
-            generator=torch.Generator(),
-        )
-        for item in self._while_they_live(loader):
-            if isinstance(item, Exception):
-                raise item
-            yield item
-
-    def _while_they_live(self, loader: DataLoader[Batch | Exception]) -> Iterator[Batch | Exception]:
-        """What the workers send, until one of them dies."""
-        try:
-            with _deaths_unannounced():
-                items = iter(loader)
-            yield from items
-        except (RuntimeError, ConnectionError, FileNotFoundError, EOFError) as error:
-            # The last three: a batch was announced, and its sender is gone.
-            if isinstance(error, RuntimeError) and "DataLoader worker (pid" not in str(error):
-                raise
-            raise DilannotError(
-                "a process that reads the dataset has died (killed? out of memory?)",
-                where=self.path,
-                remedy="use fewer --workers",
-                exit_code=ENVIRONMENT,
-            ) from error
-
-
-@contextmanager
-def _deaths_unannounced() -> Iterator[None]:
-    """Keep torch from raising a worker's death wherever the program is then; its loader looks every five seconds."""
-    here = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGCHLD) or signal.SIG_DFL
-    try:
-        yield
-    finally:
-        if here:
-            signal.signal(signal.SIGCHLD, before)
-
-
-class _Parts(torch.utils.data.Dataset[Batch | Exception]):
-    """What torch's loader hands to its workers; of an error raised there it would make the text of its traceback."""
-
-    def __init__(self, dataset: Dataset, parts: list[Order]) -> None:
-        self._dataset, self._parts = dataset, parts
-
-    def __len__(self) -> int:
-        return len(self._parts)
-
-    def __getitem__(self, step: int) -> Batch | Exception:
-        try:
-            return self._dataset.serve(self._parts[step])
-        except (DilannotError, OSError) as error:
-            return error
-
-
-_Intervals = tuple[Positions, Positions, Positions, Positions]
+        parts = [part for part in parts if len(part.rows)]
+        yield from serve_ahead(self.serve, parts, workers, self.path) if workers else map(self.serve, parts)
 
 
 def _tensors(window: Positions, marker: Positions, start: Positions, end: Positions) -> LabelIntervals:
     return LabelIntervals(*map(torch.from_numpy, (window, marker, start, end)))
-
-
-def _turned(intervals: _Intervals, turned: NDArray[np.bool_], length: int) -> _Intervals:
-    """Label intervals as the other strand has them, in the windows that are `turned`."""
-    window, marker, start, end = intervals
-    other = turned[window]
-    return window, marker, np.where(other, length - end, start), np.where(other, length - start, end)
-
-
-def _shifted(codes: Codes, shift: NDArray[np.int64]) -> Codes:
-    """Sequences moved to the right by `shift`; N comes in."""
-    moved = np.full_like(codes, N)
-    length = codes.shape[1]
-    for row, by in enumerate(np.clip(shift, -length, length).tolist()):
-        moved[row, max(by, 0) : length + min(by, 0)] = codes[row, max(-by, 0) : length - max(by, 0)]
-    return moved
-
-
-def _moved(intervals: _Intervals, shift: NDArray[np.int64], length: int) -> _Intervals:
-    """Label intervals moved along with their sequence; what leaves the window is cut off."""
-    window, marker, start, end = intervals
-    start, end = np.clip(start + shift[window], 0, length), np.clip(end + shift[window], 0, length)
-    inside = start < end
-    return window[inside], marker[inside], start[inside], end[inside]
 
 
 def _digest(dataset: Dataset) -> str:

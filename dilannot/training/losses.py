@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from dilannot.data.dataset import LabelIntervals
+from dilannot.data.batch import LabelIntervals
 
 
 class _IntervalCrossEntropy(torch.autograd.Function):

@@ -10,7 +10,8 @@ import pytest
 import torch
 from small_datasets import CONTIGS, PEAKS, Small, small_dataset
 
-from dilannot.data.dataset import Batch, Dataset
+from dilannot.data.batch import Batch
+from dilannot.data.dataset import Dataset
 from dilannot.data.order import Augmentation, Order
 from dilannot.data.settings import Task
 

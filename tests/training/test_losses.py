@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dilannot.data.dataset import LabelIntervals
+from dilannot.data.batch import LabelIntervals
 from dilannot.genome.intervals import runs
 from dilannot.training.losses import interval_cross_entropy
 
