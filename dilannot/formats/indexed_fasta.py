@@ -129,10 +129,25 @@ class Genome:
         contigs = [item for item in read_blocks(self.path) if isinstance(item, Contig)]
         fai, gzi = folder / "genome.fai", folder / "genome.gzi"
         if self._compression == "bgzip":
-            pysam.faidx(str(self.path), "--fai-idx", str(fai), "--gzi-idx", str(gzi))
+            _index_blocks(self.path, fai, gzi)
         rows = [f"{c.name}\t{c.length}\t{c.offset}\t{c.line_bases}\t{c.line_width}\n" for c in contigs]
         fai.write_text("".join(rows), encoding="utf-8")
         (folder / "contigs.json").write_text(json.dumps([asdict(contig) for contig in contigs]), encoding="utf-8")
+
+
+def _index_blocks(genome: Path, fai: Path, gzi: Path) -> None:
+    """Let samtools index a bgzip file; it is stricter about the end of a record's last line than we are."""
+    loudness = pysam.set_verbosity(0)
+    try:
+        pysam.faidx(str(genome), "--fai-idx", str(fai), "--gzi-idx", str(gzi))
+    except pysam.utils.SamtoolsError:
+        raise DilannotError(
+            "samtools cannot index it: Windows and Unix line ends are mixed, or lines are uneven",
+            where=genome,
+            remedy="unpack it, or rewrite it with even lines",
+        ) from None
+    finally:
+        pysam.set_verbosity(loudness)
 
 
 def _temporary_folder(genome: Path) -> tempfile.TemporaryDirectory[str]:

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import gc
+import gzip
 import multiprocessing
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pysam
 import pytest
 import torch
 from conftest import Inputs, make_inputs
 from small_datasets import Small, small_dataset
 
-from dilannot.data.dataset import Batch, Dataset
+from dilannot.data.batch import Batch
+from dilannot.data.dataset import Dataset
 from dilannot.data.order import Augmentation
 from dilannot.data.settings import Task
 from dilannot.errors import ENVIRONMENT, DilannotError
+from dilannot.formats.indexed_fasta import Genome
+from dilannot.genome.sequence import encode
 
 AT_ONCE = 8
 TASKS: tuple[Task, ...] = ("dense", "window")
@@ -131,11 +137,41 @@ def test_forked_readers_share_an_open_dataset(small: Small) -> None:
     with Dataset(small.path) as data:
         expected = [data.batch(np.array([row])) for row in range(len(data.split))]
     with Dataset(small.path) as data:
-        assert fork_and_count(data, expected) == [0] * AT_ONCE
+        assert forked(lambda seed: differences(data, expected, seed)) == [0] * AT_ONCE
 
 
-def fork_and_count(data: Dataset, expected: list[Batch]) -> list[int]:
-    """The number of `differences` of each of several forked processes, which start together."""
+@pytest.mark.parametrize("kind", ["plain", "bgzip", "gzip"])
+def test_eight_readers_index_one_genome_at_once(
+    shared_inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    path = shared_inputs.genome
+    if kind == "gzip":
+        path = tmp_path / "genome.fa.gz"
+        path.write_bytes(gzip.compress(shared_inputs.genome.read_bytes()))
+    if kind == "bgzip":
+        path = tmp_path / "genome.fa.gz"
+        pysam.tabix_compress(str(shared_inputs.genome), str(path))
+    before = listing(path.parent)
+    expected = {name: encode(letters.encode())[0] for name, letters in shared_inputs.contigs.items()}
+
+    def wrong(seed: int) -> int:
+        genome = Genome(path)
+        chance, count = random.Random(seed), int(list(genome.lengths) != list(expected))
+        for _ in range(100):
+            name = chance.choice(list(expected))
+            start = chance.randrange(len(expected[name]))
+            end = chance.randint(start + 1, len(expected[name]))
+            count += not np.array_equal(genome.fetch(name, start, end), expected[name][start:end])
+        return count
+
+    for attempt in range(3):
+        monkeypatch.setenv("DILANNOT_CACHE", str(tmp_path.parent / f"{tmp_path.name}-cache-{attempt}"))
+        assert forked(wrong) == [0] * AT_ONCE
+    assert listing(path.parent) == before, "something happened beside the genome"
+
+
+def forked(work: Callable[[int], int]) -> list[int]:
+    """What `work` counts, with other seeds, in several forked processes that start together."""
     start_read, start_write = os.pipe()
     children = []
     for seed in range(AT_ONCE):
@@ -145,7 +181,7 @@ def fork_and_count(data: Dataset, expected: list[Batch]) -> list[int]:
             try:
                 os.close(start_write)
                 os.read(start_read, 1)  # ends when the parent has closed its end
-                status = min(differences(data, expected, seed), 254)
+                status = min(work(seed), 254)
             finally:
                 os._exit(status)
         children.append(child)
@@ -196,9 +232,8 @@ def test_a_reader_that_is_killed_is_an_error_soon(small: Small, when: str) -> No
     wait_for_readers_to_end()
 
 
-def test_training_ends_with_3_when_a_reader_is_killed(small: Small, tmp_path: Path) -> None:
-    if small.task == "window":
-        pytest.skip("once is enough")
+def test_training_ends_with_3_when_a_reader_is_killed(tmp_path: Path) -> None:
+    small = small_dataset(tmp_path / "small", "dense")
     arguments = ["train", str(small.path), "--workers", "2", "--batch-size", "1", "--epochs", "100000"]
     with subprocess.Popen(
         [sys.executable, "-m", "dilannot", *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True

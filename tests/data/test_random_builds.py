@@ -21,7 +21,7 @@ from dilannot.errors import DilannotError
 Rows = list[tuple[str, int, int]]
 BUILDS = 200
 # What random inputs may rightly lead to.
-NOT_POSSIBLE = "no window of|no window left|no bin has a TFBS label|no peak of any marker lies"
+NOT_POSSIBLE = ("no window of", "no window left", "no bin has a TFBS label", "no peak of any marker lies")
 
 
 @dataclass(frozen=True)
@@ -163,8 +163,9 @@ def test_datasets_hold_what_a_raster_of_every_base_holds(tmp_path: Path) -> None
         try:
             path = build(case, folder)
         except DilannotError as error:
-            assert error.problem.startswith(tuple(NOT_POSSIBLE.split("|"))), error
-            continue
+            if error.problem.startswith(NOT_POSSIBLE):
+                continue
+            raise
         try:
             check(case, path)
         except AssertionError as error:

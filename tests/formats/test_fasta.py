@@ -156,6 +156,15 @@ def test_a_gzip_genome_is_read_once_when_contigs_come_in_order(plain: Path, monk
     assert passes == 2
 
 
+def test_what_samtools_cannot_index_is_explained(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "odd.fa"
+    path.write_bytes(b">a\nAC\nGT\r\n")
+    assert Genome(path).fetch("a", 2, 4).tolist() == [3, 4]
+    with pytest.raises(DilannotError, match=r"odd\.bgzip\.gz: samtools cannot index it"):
+        Genome(packed(path, "bgzip"))
+    assert capfd.readouterr().err == ""
+
+
 def test_an_index_that_can_be_kept_nowhere_is_explained(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")

@@ -513,7 +513,9 @@ def test_genomes_that_are_accepted_read_the_same_at_any_place(tmp_path: Path) ->
         try:
             genome = Genome(path)
         except DilannotError as error:
-            compare_refusal(judged, error, str(path), archive=data[:2] == b"\x1f\x8b")
+            assert data[:2] == b"\x1f\x8b", error  # noqa: PT017 (only where an archive has two readers)
+            assert error.problem.startswith(("corrupt", "truncated", "samtools cannot index it")), error  # noqa: PT017
+            assert error.where == path  # noqa: PT017
             continue
         opened += 1
         contigs: dict[str, tuple[bytes, int]] = judged.value  # type: ignore[assignment]
