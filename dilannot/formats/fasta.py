@@ -35,10 +35,10 @@ class Contig:
     line_width: int
 
 
-def read_contigs(path: Path) -> Iterator[tuple[Contig, Codes]]:
-    """Read a FASTA file contig by contig: its record, and its codes of shape (length,). Errors as `read_blocks`."""
+def read_contigs(path: Path, *, digest: bool = True) -> Iterator[tuple[Contig, Codes]]:
+    """Read a FASTA file contig by contig: its record, and its codes of shape (length,). Otherwise as `read_blocks`."""
     parts: list[Codes] = []
-    for item in read_blocks(path):
+    for item in read_blocks(path, digest=digest):
         if isinstance(item, Contig):
             yield item, np.concatenate(parts)
             parts = []
@@ -46,8 +46,13 @@ def read_contigs(path: Path) -> Iterator[tuple[Contig, Codes]]:
             parts.append(item)
 
 
-def read_blocks(path: Path) -> Iterator[Codes | Contig]:
+def read_blocks(path: Path, *, digest: bool = True) -> Iterator[Codes | Contig]:
     """Read a FASTA file from its first to its last base, checking everything.
+
+    Parameters
+    ----------
+    digest
+        Compute the MD5 of every contig, which takes as long as all else; its record has none otherwise.
 
     Yields
     ------
@@ -62,7 +67,7 @@ def read_blocks(path: Path) -> Iterator[Codes | Contig]:
     """
     seen: set[str] = set()
     record: _Record | None = None
-    with open_bytes(path) as stream, ThreadPoolExecutor(1) as hasher:
+    with open_bytes(path) as stream, ThreadPoolExecutor(1) as beside:
         pieces = _pieces(stream)
         for piece, header in pieces:
             if header is None and record is None:
@@ -75,7 +80,7 @@ def read_blocks(path: Path) -> Iterator[Codes | Contig]:
             line, offset = (1, 0) if record is None else (record.next_line, record.next_offset)
             if record is not None:
                 yield record.finish(seen)
-            record = _Record(path, header or b"", line, offset, hasher)
+            record = _Record(path, header or b"", line, offset, _Digest(beside) if digest else None)
         if record is None:
             raise DilannotError("empty: no sequence in it", where=path)
         yield record.finish(seen)
@@ -108,10 +113,30 @@ def _pieces(stream: BinaryIO) -> Iterator[tuple[bytes, bytes | None]]:
         yield b"", header
 
 
+class _Digest:
+    """MD5 of upper-case letters, computed beside the other work, one piece after the other."""
+
+    def __init__(self, beside: ThreadPoolExecutor) -> None:
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._beside = beside
+        self._pending: Future[None] = beside.submit(lambda: None)
+
+    def add(self, letters: bytes) -> None:
+        """The next piece."""
+        self._pending.result()
+        upper = np.frombuffer(letters, np.uint8) & np.uint8(0xDF)
+        self._pending = self._beside.submit(self._md5.update, upper.data)
+
+    def result(self) -> str:
+        """When all have been added."""
+        self._pending.result()
+        return self._md5.hexdigest()
+
+
 class _Record:
     """One contig while it is read; `next_offset` is where the next one begins."""
 
-    def __init__(self, path: Path, header: bytes, line: int, offset: int, hasher: ThreadPoolExecutor) -> None:
+    def __init__(self, path: Path, header: bytes, line: int, offset: int, digest: _Digest | None) -> None:
         fields = header.split(None, 1)
         if not fields or header[:1].isspace():
             raise DilannotError("a header without a contig name", where=path, line=line)
@@ -128,9 +153,7 @@ class _Record:
         self._length = self._ambiguous = 0
         self._bases = self._width = 0  # of a line; 0 until the first has ended
         self._column = 0  # bytes of the present line so far
-        self._md5 = hashlib.md5(usedforsecurity=False)
-        self._hasher = hasher
-        self._hashing: Future[None] = hasher.submit(lambda: None)
+        self._digest = digest
 
     def feed(self, piece: bytes) -> Codes:
         """Take the next bytes and give their codes."""
@@ -145,7 +168,8 @@ class _Record:
         codes, ambiguous = encode(letters.replace(b"\r", b"") if returns else letters)
         if body and (codes.max(initial=0) == INVALID or not self._lines_are_even(body, ends, returns)):
             _explain(self._path, self._offset, self._line + 1, self._name)
-        self._hash(letters.replace(b"\r", b"") if returns else letters)
+        if self._digest:
+            self._digest.add(letters.replace(b"\r", b"") if returns else letters)
         self._length += len(codes)
         self._ambiguous += ambiguous
         return codes
@@ -154,12 +178,6 @@ class _Record:
     def next_line(self) -> int:
         """Where the next record begins, when the last piece has been fed."""
         return self._line + 1 + self._line_ends + self._held.count(b"\n")
-
-    def _hash(self, letters: bytes) -> None:
-        """Digest upper-case letters beside the other work, one piece after the other."""
-        self._hashing.result()
-        upper = np.frombuffer(letters, np.uint8) & np.uint8(0xDF)
-        self._hashing = self._hasher.submit(self._md5.update, upper.data)
 
     def _lines_are_even(self, body: bytes, ends: int, returns: int) -> bool:
         """All lines end alike and are equally long, as far as read; the last may be shorter."""
@@ -187,9 +205,9 @@ class _Record:
         if self._name in seen:
             raise DilannotError(f"duplicate contig name {self._name!r}", where=self._path, line=self._line)
         seen.add(self._name)
-        self._hashing.result()
         bases, width = (self._bases, self._width) if self._width else (self._column, self._column + 1)
-        return Contig(self._name, self._length, self._md5.hexdigest(), self._ambiguous, self._offset, bases, width)
+        md5 = self._digest.result() if self._digest else ""
+        return Contig(self._name, self._length, md5, self._ambiguous, self._offset, bases, width)
 
 
 def _explain(path: Path, offset: int, line: int, name: str) -> None:

@@ -93,7 +93,7 @@ class Genome:
         while self._streamed is None or self._streamed[0] != contig:
             found = next(self._stream, None)
             if found is None:
-                self._stream = read_contigs(self.path)
+                self._stream = read_contigs(self.path, digest=False)
             else:
                 self._streamed = found[0].name, found[1]
         return self._streamed[1]
