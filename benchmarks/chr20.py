@@ -12,50 +12,17 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from measured import measure
 
 from dilannot.info import describe
 
 REGION, REGION_NT = "chr20:20,000,000-25,000,000", 5_000_001
 MARK = "<!-- made by benchmarks/chr20.py -->"
-
-
-@dataclass
-class Measured:
-    seconds: float
-    memory: float  # GB
-
-
-def resident(pid: int) -> int:
-    """Bytes of a process and all below it."""
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE") + sum(resident(int(child)) for child in children)
-
-
-def measure(*arguments: object) -> Measured:
-    command = [sys.executable, "-m", "dilannot", *map(str, arguments)]
-    print("$ dilannot", *arguments, flush=True)
-    began, most = time.monotonic(), 0
-    with subprocess.Popen(command) as process:
-        while process.poll() is None:
-            most = max(most, resident(process.pid))
-            time.sleep(0.1)
-    if process.returncode:
-        sys.exit(f"the command ended with {process.returncode}")
-    result = Measured(time.monotonic() - began, most / 1e9)
-    print(result, flush=True)
-    return result
 
 
 def processor() -> str:
