@@ -70,7 +70,7 @@ def sparse_outputs(labels: Sequence[np.ndarray], kind: str = "csr_matrix") -> np
 
 
 def write_thesis(
-    path: Path, splits: dict[str, tuple[np.ndarray, np.ndarray]], alphabet: str = "ACGTN", kind: str = "csr_matrix"
+    path: Path, splits: dict[str, tuple[np.ndarray, np.ndarray]], alphabet: str = "NACTG", kind: str = "csr_matrix"
 ) -> Path:
     """`splits` by prefix: codes (n, L) and labels (n, L, markers)."""
     number = np.array([alphabet.index(letter) for letter in ALPHABET])

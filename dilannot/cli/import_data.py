@@ -25,7 +25,7 @@ from dilannot.cli import options
 @click.option(
     "--alphabet",
     metavar="LETTERS",
-    help="Bases of the one-hot columns, or of the numbers 0, 1, ...  [default: AGCT (.mat), ACGTN (.npz)]",
+    help="Bases of the one-hot columns, or of the numbers 0, 1, ...  [default: AGCT (.mat), NACTG (.npz)]",
 )
 @click.option("--bin", type=int, help="Labelled bases in the middle of a .mat window.  [default: 200]")
 @options.force

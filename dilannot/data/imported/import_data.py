@@ -51,7 +51,7 @@ def import_dataset(
     markers
         Table of the label columns; without one the 919 published markers, or numbers where there are not 919.
     alphabet
-        The bases that one-hot columns (AGCT without it) or numbers from 0 (ACGTN) stand for.
+        The bases that one-hot columns (AGCT without it) or numbers from 0 (NACTG) stand for.
     bin
         Labelled bases in the middle of a DeepSEA window; 200 without it.
     force
