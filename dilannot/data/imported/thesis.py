@@ -16,7 +16,7 @@ from dilannot.formats.npz import Header, array_names, open_array, read_blocks, r
 from dilannot.formats.sparse_pickle import MarkerRuns, RefusedPickleError, read_matrices, runs_of
 from dilannot.genome.sequence import ALPHABET, Codes
 
-ALPHABET_GUESS = "NACTG"  # what 0, 1, 2, 3, 4 stand for: the order in which the thesis names the letters (section 3.3)
+ALPHABET_GUESS = "NACTG"  # what 0, 1, 2, 3, 4 stand for: the order in which the thesis names the letters
 
 
 @dataclass(frozen=True, slots=True)
