@@ -29,7 +29,7 @@ from dilannot.cli import options
     "--shift", type=click.IntRange(0), default=0, show_default=True, help="Move windows by up to this many nt."
 )
 @click.option(
-    "--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that read ahead; for GPUs."
+    "--workers", type=click.IntRange(0, 64), default=0, show_default=True, help="Processes that read ahead; for GPUs."
 )
 @options.seed
 @options.device

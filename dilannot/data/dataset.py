@@ -192,7 +192,7 @@ class Dataset:
         steps = range(first_step, order.steps(batch_size, ranks if shuffle_seed is not None else 1))
         parts = [order.part(step, batch_size, rank, ranks) for step in steps]
         parts = [part for part in parts if len(part.rows)]
-        yield from serve_ahead(self.serve, parts, workers, self.path) if workers else map(self.serve, parts)
+        yield from serve_ahead(self.serve, parts, workers, self.path) if workers and parts else map(self.serve, parts)
 
 
 def _tensors(window: Positions, marker: Positions, start: Positions, end: Positions) -> LabelIntervals:

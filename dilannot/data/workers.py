@@ -28,7 +28,11 @@ def serve_ahead(serve: Serve, parts: list[Order], workers: int, where: Path) -> 
     """
     # A generator of its own: dropout draws the same numbers with workers and without.
     loader = DataLoader(
-        _Parts(serve, parts), batch_size=None, num_workers=workers, prefetch_factor=4, generator=torch.Generator()
+        _Parts(serve, parts),
+        batch_size=None,
+        num_workers=min(workers, len(parts)),
+        prefetch_factor=4,
+        generator=torch.Generator(),
     )
     for item in _while_they_live(loader, where):
         if isinstance(item, Exception):
