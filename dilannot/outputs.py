@@ -136,6 +136,20 @@ def check_new_file(path: Path, *, force: bool) -> None:
     _check_writable(path.parent)
 
 
+def check_distinct(output: Path, inputs: Iterable[Path]) -> None:
+    """Refuse, whatever `--force` says, to overwrite what is read.
+
+    Raises
+    ------
+    DilannotError
+        `output` is one of `inputs`.
+    """
+    for path in inputs:
+        with suppress(OSError):
+            if os.path.samefile(output, path):
+                raise DilannotError("is an input too", where=output, remedy="give another output name")
+
+
 def make_folder(path: Path) -> None:
     """Make an output folder and its parents, or say why it cannot be."""
     if os.path.lexists(path) and not path.is_dir():
@@ -191,7 +205,12 @@ def locked(path: Path) -> Iterator[None]:
 
 def _acquire(lock: Path, path: Path) -> int:
     while True:
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:
+            raise DilannotError(
+                "no file can be made here", where=lock.parent, remedy="choose another output", exit_code=ENVIRONMENT
+            ) from None
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

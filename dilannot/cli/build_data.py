@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,12 +35,18 @@ if TYPE_CHECKING:
     metavar="TABLE|GLOB",
     help="Marker table (TSV: file, name, class, cell, target, treatment), or globs on marker or file names.",
 )
-@click.option("--min-peaks", type=click.IntRange(0), default=0, show_default=True, help="Leave out poorer markers.")
+@click.option(
+    "--min-peaks",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Leave out markers with fewer merged peaks.",
+)
 @click.option("--chroms", multiple=True, metavar="NAME|GLOB", help="Contigs to cut windows from; repeatable.")
 @click.option("--exclude", type=options.PATH, multiple=True, help="BED of regions to avoid; repeatable.")
 @click.option("--window", type=int, default=25_000, show_default=True, help="Length of a dense window, bp.")
-@click.option("--bin", type=int, default=200, show_default=True, help="Length of a labelled bin, bp.")
-@click.option("--context", type=int, default=400, show_default=True, help="Sequence on either side of a bin, bp.")
+@click.option("--bin", type=int, default=200, show_default=True, help="Bins: their length, bp.")
+@click.option("--context", type=int, default=400, show_default=True, help="Bins: sequence on either side, bp.")
 @click.option("--max-n", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Most N in a window.")
 @click.option(
     "--max-excluded", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Most of a window in --exclude."
@@ -52,16 +56,16 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, 1),
     default=0.5,
     show_default=True,
-    help="A bin has a label if this part of it lies in peaks: more than it, or",
+    help="Bins: the part that must lie in peaks for a label.",
 )
 @click.option(
     "--overlap",
     type=click.Choice(["more", "least"]),
     default="more",
     show_default=True,
-    help="at least it. DeepSEA: more; Selene: least.",
+    help="Bins: more than that part (DeepSEA), or at least (Selene).",
 )
-@click.option("--all-bins", is_flag=True, help="Keep bins without any TFBS label too.")
+@click.option("--all-bins", is_flag=True, help="Bins: keep those without any TFBS label too.")
 @click.option(
     "--split",
     type=click.Choice(["blocks", "windows", "chromosomes", "deepsea"]),
@@ -121,7 +125,7 @@ def command(
     progress = start(quiet=quiet)
     _check_task(values["task"])
     settings = BuildSettings(**values)
-    _check_reports(reports, force)
+    _check_reports(reports, force, [genome, *exclude, *peaks])
     if verify is not None:
         _check_verifiable(verify, settings)
     if dry_run:
@@ -142,7 +146,7 @@ def command(
         exclude=exclude,
         threads=threads,
         force=force,
-        command=shlex.join(["dilannot", *sys.argv[1:]]),
+        command=options.recorded_command(),
         progress=progress,
     )
     for line in summary_lines(record):
@@ -150,9 +154,7 @@ def command(
     for report in reports:
         write_dataset_report(output, report)
         progress.say(f"wrote {report}")
-    progress.say(
-        f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB); next: dilannot train {_argument(output)}".rstrip()
-    )
+    progress.say(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB){options.next_step(record, output)}")
     if verify is not None and not _verified(output, verify, find_inputs(peaks, markers), progress):
         click.get_current_context().exit(1)
 
@@ -168,13 +170,14 @@ def _check_task(task: str) -> None:
             raise click.UsageError(f"--{name.replace('_', '-')} is for --task {owner}")
 
 
-def _check_reports(reports: tuple[Path, ...], force: bool) -> None:
-    from dilannot.outputs import check_new_file
+def _check_reports(reports: tuple[Path, ...], force: bool, inputs: list[Path]) -> None:
+    from dilannot.outputs import check_distinct, check_new_file
     from dilannot.report.dataset import check_report_name
 
     for report in reports:
         check_report_name(report)
         check_new_file(report, force=force)
+        check_distinct(report, inputs)
 
 
 def _check_verifiable(published: Path, settings: BuildSettings) -> None:
@@ -202,7 +205,3 @@ def _verified(output: Path, published: Path, inputs: Inputs, progress: ConsolePr
     for line in report_lines(comparison):
         click.echo("\t".join(map(printable, line.split("\t"))))
     return comparison.agrees
-
-
-def _argument(output: Path) -> str:
-    return "" if output == Path("dataset.h5") else str(output)

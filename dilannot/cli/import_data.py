@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 
 import click
@@ -58,9 +56,9 @@ def command(
         alphabet=alphabet,
         bin=bin,
         force=force,
-        command=shlex.join(["dilannot", *sys.argv[1:]]),
+        command=options.recorded_command(),
         progress=progress,
     )
     for line in summary_lines(record):
         progress.say(line)
-    progress.say(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB); next: dilannot train {output}")
+    progress.say(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB){options.next_step(record, output)}")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-PATH = click.Path(path_type=Path)
+PATH = click.Path(path_type=Path, readable=False)  # the library says what cannot be read
 
 device = click.option(
     "--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]", help="Where the network runs."
@@ -52,3 +54,30 @@ def set_threads(count: int | None) -> None:
         import torch
 
         torch.set_num_threads(count)
+
+
+# What these decide is not in the dataset: the same bytes come out.
+_UNRECORDED = {"-@": 1, "--threads": 1, "--report": 1, "--verify": 1, "-f": 0, "--force": 0, "-q": 0, "--quiet": 0}
+
+
+def recorded_command() -> str:
+    """The command line, without options that do not change the result."""
+    kept, skip = ["dilannot"], 0
+    for word in sys.argv[1:]:
+        option, equals, _ = word.partition("=")
+        option = "-@" if word.startswith("-@") else option
+        if skip:
+            skip -= 1
+        elif option in _UNRECORDED:
+            skip = _UNRECORDED[option] if not equals and word == option else 0
+        else:
+            kept.append(word)
+    return shlex.join(kept)
+
+
+def next_step(record: dict[str, Any], output: Path) -> str:
+    """What comes after a dataset: networks learn from dense ones."""
+    if record["settings"]["task"] != "dense":
+        return ""
+    argument = "" if output == Path("dataset.h5") else f" {shlex.quote(str(output))}"
+    return f"; next: dilannot train{argument}"

@@ -20,12 +20,12 @@ from dilannot.data.inputs import Inputs, find_inputs, report_inputs
 from dilannot.data.labels import MarkerLabels, label_units
 from dilannot.data.settings import BuildSettings, Mode
 from dilannot.data.splits import OTHER, SPLITS, Candidates, assign, default_mode
-from dilannot.data.windows import good_units, read_excluded
+from dilannot.data.windows import check_contigs, good_units, read_excluded
 from dilannot.data.write import write_dataset
 from dilannot.errors import DilannotError
 from dilannot.formats.bed import read_intervals
 from dilannot.formats.compression import check_input
-from dilannot.outputs import check_new_file, locked
+from dilannot.outputs import check_distinct, check_new_file, locked
 from dilannot.progress import Progress, Silent
 
 _DROPPED = ("n", "excluded", "edge", "no_tfbs", "border", "other_contigs", "short_contigs", "tail_bases")
@@ -79,13 +79,21 @@ def build_dataset(
     """
     progress, settings = progress or Silent(), settings or BuildSettings()
     check_new_file(output, force=force)
+    if genome.is_dir():
+        raise DilannotError(
+            "is a directory, not a file",
+            where=genome,
+            remedy="the genome comes first: GENOME PEAKS...",
+        )
     check_input(genome)
     inputs = find_inputs(peaks, markers)
+    check_distinct(output, inputs.read(genome, exclude))
     report_inputs(inputs, progress)
     with locked(output):
         check_new_file(output, force=force)  # another build may have finished just before
         bases = read_genome(genome, progress)
         grid = Grid.over([part.contig for part in bases], settings.unit)
+        check_contigs([contig.name for contig in grid.contigs], settings)
         dropped: Counter[str] = Counter()
         excluded, elsewhere = read_excluded(exclude, [contig.name for contig in grid.contigs], progress)
         keep = good_units(bases, genome, grid, excluded, settings, dropped)
@@ -132,8 +140,6 @@ def _read_labels(
     labels = []
     with progress.task("reading peaks", len(inputs.files)) as task, ThreadPoolExecutor(threads) as pool:
         for file, marker in zip(inputs.files, _in_order(pool, read, inputs.files), strict=True):
-            if not marker.peaks_read:
-                progress.warn(f"{file.name} holds no peaks: its marker has no positives")
             labels.append(marker)
             task.advance(1, file.name)
     return labels
@@ -178,12 +184,14 @@ def _keep_tfbs_bins(keep: NDArray[np.bool_], inputs: Inputs, labels: list[Marker
             bound[found.unit] = True
     dropped["no_tfbs"] += int((keep & ~bound).sum())
     keep &= bound
-    if not keep.any():
+    if not any(marker.marker_class == "TFBS" for marker in inputs.markers):
         raise DilannotError(
-            "no bin has a TFBS label",
-            where=", ".join(map(str, inputs.files[:2])),
-            remedy="use --all-bins to keep bins whatever their labels, or a marker table that says which are TFBS",
+            f"none of the {len(inputs.markers)} markers is of class TFBS, whose bins are kept",
+            where="--task window",
+            remedy="use --all-bins to keep all bins, or a marker table that says which are TFBS",
         )
+    if not keep.any():
+        raise DilannotError("no bin has a TFBS label", where="--task window", remedy="use --all-bins to keep all bins")
 
 
 def _split(
@@ -211,9 +219,26 @@ def _check_labelled(inputs: Inputs, labels: list[MarkerLabels], row_of: NDArray[
             where=", ".join(map(str, inputs.files[:2])),
             remedy="use peaks and genome with the same contig names and assembly",
         )
-    for file, marker, none in zip(inputs.files, labels, nothing, strict=True):
-        if none and marker.peaks_read:
-            progress.warn(f"none of the {marker.peaks_read:,} peaks in {file.name} labels a window that is kept")
+    empty = [file.name for file, marker in zip(inputs.files, labels, strict=True) if not marker.peaks_read]
+    useless = [file.name for file, none in zip(inputs.files, nothing, strict=True) if none and file.name not in empty]
+    for names, problem in ((empty, "without peaks"), (useless, "with no peak in a window that is kept")):
+        if names:
+            shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+            progress.warn(f"{len(names)} peak file(s) {problem}, their markers have no positives: {shown}")
+    _warn_of_unknown(labels, progress)
+
+
+def _warn_of_unknown(labels: list[MarkerLabels], progress: Progress) -> None:
+    unknown: Counter[str] = Counter()
+    for marker in labels:
+        unknown.update(marker.unknown)
+    if unknown:
+        left, read = sum(unknown.values()), sum(marker.peaks_read for marker in labels)
+        names = ", ".join(f"{name} ({count:,})" for name, count in sorted(unknown.items())[:5])
+        more = f" and {len(unknown) - 5} more contigs" if len(unknown) > 5 else ""
+        progress.warn(
+            f"left out {left:,} of {read:,} peaks ({left / read:.1%}) on contigs the genome lacks: {names}{more}"
+        )
 
 
 def _summary(
@@ -227,6 +252,7 @@ def _summary(
     for marker in labels:
         unknown.update(marker.unknown)
     return {
+        "markers": len(labels),
         "windows": {name: int((table.split == i).sum()) for i, name in enumerate(SPLITS)},
         "windows_dropped": {key: dropped[key] for key in _DROPPED},
         "bases": sum(part.contig.length for part in genome),
@@ -238,7 +264,7 @@ def _summary(
 
 def summary_lines(record: dict[str, Any]) -> list[str]:
     """What a build kept and dropped, in sentences."""
-    windows, dropped, unknown = record["windows"], record["windows_dropped"], record["peaks_on_unknown_contigs"]
+    windows, dropped = record["windows"], record["windows_dropped"]
     reasons = {
         "n": "for N", "excluded": "in excluded regions", "edge": "at contig ends", "no_tfbs": "without a TFBS label",
         "border": "between splits", "other_contigs": "on contigs left out",
@@ -249,12 +275,9 @@ def summary_lines(record: dict[str, Any]) -> list[str]:
         + ", ".join(f"{count:,} {name}" for name, count in windows.items())
         + f" (split by {record['settings']['split']})",
         f"windows dropped: {why or 'none'}; {_contigs(dropped['short_contigs'])} shorter than a window",
-        f"{record['intervals']:,} " + ("label intervals" if record["settings"]["task"] == "dense" else "labels"),
+        f"{record['intervals']:,} {'label intervals' if record['settings']['task'] == 'dense' else 'labels'} of "
+        f"{record['markers']:,} marker(s)",
     ]
-    if unknown:
-        names = ", ".join(f"{name} ({count:,})" for name, count in list(unknown.items())[:5])
-        more = f" and {len(unknown) - 5} more contigs" if len(unknown) > 5 else ""
-        lines.append(f"left out {sum(unknown.values()):,} peaks on contigs the genome lacks: {names}{more}")
     if record["ambiguous_bases"]:
         lines.append(f"{record['ambiguous_bases']:,} ambiguous IUPAC letters read as N")
     return lines

@@ -35,6 +35,11 @@ class Inputs:
     named: Named
     unselected: int = 0
 
+    def read(self, *more: Path | Sequence[Path]) -> list[Path]:
+        """All files that are read: these and `more`."""
+        others = [path for each in more for path in ([each] if isinstance(each, Path) else each)]
+        return [*self.files, *([self.table] if self.table else []), *others]
+
 
 def find_inputs(peaks: Sequence[Path], selection: Sequence[str] = ()) -> Inputs:
     """Find peak files and their markers.
@@ -44,7 +49,7 @@ def find_inputs(peaks: Sequence[Path], selection: Sequence[str] = ()) -> Inputs:
     peaks
         Files and folders that hold some. A `markers.tsv` that lies in a folder is used as the table.
     selection
-        A marker table, globs on marker or file names, or both.
+        A marker table, globs on marker or file names (upper and lower case alike), or both.
 
     Raises
     ------
@@ -84,13 +89,19 @@ def _without_table(files: list[Path], ignored: list[Path]) -> Inputs:
 
 
 def _choose(inputs: Inputs, globs: list[str]) -> Inputs:
-    names = [(marker.name, file.name) for marker, file in zip(inputs.markers, inputs.files, strict=True)]
+    names = [
+        (marker.name.lower(), file.name.lower()) for marker, file in zip(inputs.markers, inputs.files, strict=True)
+    ]
     for glob in globs:
-        if not any(matches(name, [glob]) for pair in names for name in pair):
+        if not any(matches(name, [glob.lower()]) for pair in names for name in pair):
+            known = [marker.name for marker in inputs.markers]
             raise DilannotError(
-                f"no marker or peak file is called {glob!r}{near(glob, [pair[0] for pair in names])}", where="--markers"
+                f"no marker or peak file is called {glob!r}{near(glob.strip('*?'), known)}",
+                where="--markers",
+                remedy=f"names look like {known[0]!r}",
             )
-    chosen = [i for i, pair in enumerate(names) if any(matches(name, globs) for name in pair)]
+    lower = [glob.lower() for glob in globs]
+    chosen = [i for i, pair in enumerate(names) if any(matches(name, lower) for name in pair)]
     return replace(
         inputs,
         markers=[inputs.markers[i] for i in chosen],

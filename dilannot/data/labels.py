@@ -112,7 +112,7 @@ def _unknown(peaks: Records, path: Path, names: dict[str, int]) -> dict[str, int
         raise DilannotError(
             f"no contig in common with the genome: the peaks lie on {shown}, the genome has {same[0]!r}",
             where=path,
-            remedy="use peaks and genome with the same contig names",
+            remedy="rename them: " + ("sed 's/^/chr/'" if same[0].startswith("chr") else "sed 's/^chr//'"),
         )
     return unknown
 

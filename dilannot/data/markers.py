@@ -148,21 +148,32 @@ def read_table(table: Path, files: Sequence[Path]) -> tuple[list[Marker], list[P
     by_stem: dict[str, list[Path]] = {}
     for name, file in known.items():
         by_stem.setdefault(stem(name), []).append(file)
-    markers, chosen, lines = [], [], []
-    for line, row in _table_rows(table):
+    markers, chosen, lines, missing = [], [], [], []
+    rows = _table_rows(table)
+    for line, row in rows:
         name = row["file"].strip()
         fitting = [known[name]] if name in known else by_stem.get(stem(name), [])
         if len(fitting) > 1:
             names = " and ".join(file.name for file in fitting[:2])
             raise DilannotError(f"file: {name!r} may mean {names}", where=table, line=line, remedy="write it in full")
         found = fitting[0] if fitting else None
+        if found is None:
+            missing.append((line, name))
+            continue
         if found in chosen:
             raise DilannotError(f"file: {name!r} stands twice", where=table, line=line)
-        if found is None:
-            raise DilannotError(f"file: no peak file {name!r} was given{near(name, known)}", where=table, line=line)
         markers.append(_marker(row, found))
         chosen.append(found)
         lines.append(line)
+    if missing:
+        line, name = missing[0]
+        many = f" ({len(missing)} of {len(rows)} rows name files that are not there)" if len(missing) > 1 else ""
+        raise DilannotError(
+            f"file: no peak file {name!r} was given{many or near(name, known)}",
+            where=table,
+            line=line,
+            remedy="drop those rows; published files need no table" if many else None,
+        )
     if not markers:
         raise DilannotError("no marker in this table", where=table)
     return _checked(markers, [table] * len(markers), lines), chosen
@@ -175,17 +186,17 @@ def _table_rows(table: Path) -> list[tuple[int, dict[str, str]]]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        raise DilannotError("is not UTF-8 text", where=table, line=line) from None
+        raise DilannotError("is not UTF-8 text", where=table, line=line, remedy="save it as UTF-8") from None
     rows = [line.rstrip("\r").split("\t") for line in text.split("\n")]
     header = [name.strip().lower() for name in rows[0]]
     header[0] = header[0].lstrip("#")
     if "file" not in header:
-        raise DilannotError(
-            "the first line names no column 'file'",
-            where=table,
-            line=1,
-            remedy=f"columns are {', '.join(FIELDS)}, separated by tabs",
-        )
+        hint = f"columns are {', '.join(FIELDS)}, separated by tabs"
+        if len(header) == 1 and any(mark in header[0] for mark in ",;"):
+            hint = "it looks separated by commas: save it as tab-separated text"
+        elif any(name.startswith('"') for name in header):
+            hint = "save it without quotes around the cells"
+        raise DilannotError("the first line names no column 'file'", where=table, line=1, remedy=hint)
     if twice := [name for name in ("file", *FIELDS) if header.count(name) > 1]:
         raise DilannotError(f"two columns are called {twice[0]!r}", where=table, line=1, remedy="remove one")
     found = []

@@ -100,8 +100,10 @@ def _check(file: h5py.File, path: Path) -> None:
         refuse(f"is HDF5 but no dilannot dataset: its format attribute is not {FORMAT!r}")
     version = file.attrs.get("format_version")
     if version != FORMAT_VERSION:
+        older = isinstance(version, int | np.integer) and version < FORMAT_VERSION
         refuse(
-            f"has format version {version}; this dilannot reads version {FORMAT_VERSION}", "use the matching dilannot"
+            f"has format version {version}; this dilannot reads version {FORMAT_VERSION}",
+            "build it again" if older else "use a newer dilannot",
         )
     if file.attrs.get("complete") != 1:
         refuse("is incomplete: its build was interrupted")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from dilannot.errors import DilannotError
+from dilannot.errors import USAGE, DilannotError
 
 Task = Literal["dense", "window"]
 Mode = Literal["blocks", "windows", "chromosomes", "deepsea"]
@@ -65,8 +65,25 @@ class BuildSettings:
             if not least <= value <= LONGEST:
                 published = {"window": WINDOW, "bin": BIN, "context": CONTEXT}[name]
                 raise DilannotError(
-                    f"a {name} of {value} bp", where=f"--{name}", remedy=f"{published} is the published length"
+                    f"a {name} of {value} bp",
+                    where=f"--{name}",
+                    remedy=f"{published} is the published length",
+                    exit_code=USAGE,
                 )
+        if self.split not in (None, "chromosomes") and (self.validation_chroms or self.test_chroms):
+            raise DilannotError(
+                f"--split {self.split} does not go by contigs",
+                where="--validation-chroms, --test-chroms",
+                remedy="use --split chromosomes",
+                exit_code=USAGE,
+            )
+        if self.task == "window" and self.overlap == "more" and self.min_overlap >= 1:
+            raise DilannotError(
+                "no bin can lie in peaks by more than all of it",
+                where="--min-overlap",
+                remedy="use --overlap least",
+                exit_code=USAGE,
+            )
 
     @property
     def unit(self) -> int:

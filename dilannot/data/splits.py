@@ -95,7 +95,9 @@ def assign(mode: Mode, candidates: Candidates, settings: BuildSettings) -> Codes
             raise DilannotError(
                 f"no window left for {name} among {len(split)}",
                 where=f"--split {mode}",
-                remedy="use another --split, smaller windows or a larger genome",
+                remedy="name contigs with --test-chroms and --validation-chroms"
+                if mode in ("chromosomes", "deepsea")
+                else "use another --split, smaller windows or a larger genome",
             )
     return split
 

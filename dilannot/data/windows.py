@@ -34,16 +34,10 @@ def good_units(
     Raises
     ------
     DilannotError
-        None is left, or no contig fits `settings.chroms`.
+        None is left.
     """
     keep = grid.whole()
     chosen = [matches(part.contig.name, settings.chroms or "*") for part in genome]
-    if not any(chosen):
-        names = [part.contig.name for part in genome]
-        raise DilannotError(
-            f"no contig of the genome is called {settings.chroms[0]!r}{near(settings.chroms[0], names)}",
-            where="--chroms",
-        )
     for part, first, last, wanted in zip(genome, grid.first[:-1], grid.first[1:], chosen, strict=True):
         here = keep[first:last]
         length = part.contig.length
@@ -85,6 +79,23 @@ def _judge(
     dropped["n"] += int((inside & ~few_n).sum())
     dropped["excluded"] += int((inside & few_n & ~allowed).sum())
     keep[units] = inside & few_n & allowed
+
+
+def check_contigs(names: Sequence[str], settings: BuildSettings) -> None:
+    """Refuse contigs of the settings, names or globs, that the genome has none of.
+
+    Raises
+    ------
+    DilannotError
+        Naming near ones.
+    """
+    for option in ("chroms", "validation_chroms", "test_chroms"):
+        for pattern in getattr(settings, option):
+            if not any(matches(name, [pattern]) for name in names):
+                raise DilannotError(
+                    f"no contig of the genome is called {pattern!r}{near(pattern, names)}",
+                    where=f"--{option.replace('_', '-')}",
+                )
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:

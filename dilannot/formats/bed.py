@@ -17,6 +17,11 @@ from dilannot.genome.intervals import Positions
 _MAX_DIGITS = 10
 _MAX_NAME = 255
 _HEADERS = (b"#", b"track", b"browser")
+_FOREIGN = {
+    b"##fileformat=VCF": "a VCF file", b"##gff": "a GFF file", b">": "a FASTA file", b"\x89HDF": "an HDF5 file",
+    b"\x26\xfc\x8f\x88": "a bigWig file", b"\xeb\xf2\x89\x87": "a bigBed file", b"BAM\1": "a BAM file",
+    b"\xff\xfe": "UTF-16 text", b"\xfe\xff": "UTF-16 text", b"PK\3\4": "a zip archive",
+}  # fmt: skip
 _ZERO = np.zeros(1, np.int64)
 
 
@@ -58,8 +63,9 @@ def read_intervals(path: Path) -> Records:
         empty or negative interval; a damaged archive; no interval at all.
     """
     data, digest = read_bytes(path)
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DilannotError("is UTF-16 text, not plain text", where=path, line=1, remedy="save it as plain text")
+    for magic, name in _FOREIGN.items():
+        if data.startswith(magic):
+            raise DilannotError(f"is {name}, not BED or narrowPeak", where=path, line=1, remedy="convert it")
     empty = not data
     data += b"\n" + bytes(8)  # the last line ends, and eight bytes can be read from any place
     text = np.frombuffer(data, np.uint8)

@@ -153,7 +153,9 @@ def _check_dataset(data: Dataset, model: str, settings: Settings) -> None:
         raise DilannotError(
             f"is a {data.task} dataset, and model {model!r} learns from {task_of(model)} ones",
             where=data.path,
-            remedy=f"build it with --task {task_of(model)}",
+            remedy=f"build it with --task {task_of(model)}"
+            if data.task == "dense" or data.provenance["genome"]
+            else "networks for windows have to be registered in Python",
         )
     for split in ("train", "validation"):
         if not len(data.rows(split)):

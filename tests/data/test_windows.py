@@ -120,7 +120,7 @@ def test_blocks_never_share_input_between_splits(inputs: Inputs, tmp_path: Path)
 
 def test_without_any_tfbs_label_all_bins_must_be_asked_for(inputs: Inputs, tmp_path: Path) -> None:
     peaks = [inputs.peak_folder / "K562_DNase.narrowPeak"]
-    with pytest.raises(DilannotError, match="no bin has a TFBS label.*--all-bins"):
+    with pytest.raises(DilannotError, match="none of the 1 markers is of class TFBS.*--all-bins"):
         build_dataset(inputs.genome, peaks, tmp_path / "d.h5", BINS)
 
 
@@ -129,7 +129,7 @@ def test_contigs_and_markers_can_be_chosen(inputs: Inputs, tmp_path: Path) -> No
         inputs.genome,
         [inputs.peak_folder],
         tmp_path / "d.h5",
-        BuildSettings(window=500, chroms=("chr[12]", "nothing"), validation_chroms=(), split="windows"),
+        BuildSettings(window=500, chroms=("chr[12]",), split="windows"),
         markers=["K562*", "*CTCF.narrowPeak"],
     )
     assert record["windows_dropped"]["other_contigs"] == 0
@@ -139,9 +139,12 @@ def test_contigs_and_markers_can_be_chosen(inputs: Inputs, tmp_path: Path) -> No
     with Dataset(tmp_path / "e.h5") as data:
         assert {marker.name for marker in data.markers} == {"K562_DNase", "K562_H3K27ac"}
         assert {data.contigs[i]["name"] for i in data.contig} == {"chr2"}
-    for bad, message in ((("chrX",), "no contig of the genome is called 'chrX'"),):
-        with pytest.raises(DilannotError, match=message):
-            build_dataset(inputs.genome, [inputs.peak_folder], tmp_path / "f.h5", BuildSettings(window=500, chroms=bad))
+    for option in ("chroms", "validation_chroms", "test_chroms"):
+        settings = BuildSettings(window=500, **{option: ("chr1", "chrX")})  # type: ignore[arg-type]
+        with pytest.raises(
+            DilannotError, match=f"--{option.replace('_', '-')}: no contig of the genome is called 'chrX'"
+        ):
+            build_dataset(inputs.genome, [inputs.peak_folder], tmp_path / "f.h5", settings)
     with pytest.raises(DilannotError, match=r"no marker or peak file is called 'K563\*'"):
         build_dataset(inputs.genome, [inputs.peak_folder], tmp_path / "f.h5", markers=["K563*"])
 
@@ -189,3 +192,27 @@ def test_published_files_are_recognised_and_ordered(inputs: Inputs, tmp_path: Pa
             ("own", "unknown", ""),
         ]
         assert data.markers[1].file == "E003-H2A.Z.narrowPeak"
+
+
+def test_an_input_is_never_overwritten(inputs: Inputs, tmp_path: Path) -> None:
+    peaks = tmp_path / "a.bed"
+    peaks.write_text("chr1\t1600\t1700\n")
+    (tmp_path / "link.bed").symlink_to(peaks)
+    for output in (peaks, tmp_path / "link.bed"):
+        with pytest.raises(DilannotError, match="is an input too"):
+            build_dataset(inputs.genome, [peaks], output, BuildSettings(window=500), force=True)
+    assert peaks.read_text() == "chr1\t1600\t1700\n"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"split": "blocks", "test_chroms": ("chr1",)}, "--split blocks does not go by contigs"),
+        ({"task": "window", "min_overlap": 1.0}, "more than all of it"),
+        ({"bin": 0}, "a bin of 0 bp"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_usage_errors(values: dict[str, object], message: str) -> None:
+    with pytest.raises(DilannotError, match=message) as error:
+        BuildSettings(**values)  # type: ignore[arg-type]
+    assert error.value.exit_code == 2

@@ -22,8 +22,8 @@ from dilannot.data.published import published_markers
 from dilannot.data.settings import BIN
 from dilannot.data.splits import SPLITS
 from dilannot.data.write import write_dataset
-from dilannot.errors import DilannotError
-from dilannot.outputs import check_new_file, locked
+from dilannot.errors import USAGE, DilannotError
+from dilannot.outputs import check_distinct, check_new_file, locked
 from dilannot.progress import Progress, Silent
 
 Kind = Literal["deepsea", "thesis"]
@@ -72,6 +72,9 @@ def import_dataset(
     progress = progress or Silent()
     check_new_file(output, force=force)
     kind, files = recognise_sources(sources)
+    check_distinct(output, [*files, *([markers] if markers else [])])
+    if bin is not None and bin < 1:
+        raise DilannotError(f"a bin of {bin} bp", where="--bin", remedy="200 is the published length", exit_code=USAGE)
     letters = check_alphabet(alphabet, kind)
     with locked(output):
         gather = gather_deepsea if kind == "deepsea" else gather_thesis
