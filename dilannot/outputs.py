@@ -137,17 +137,19 @@ def check_new_file(path: Path, *, force: bool) -> None:
 
 
 def check_distinct(output: Path, inputs: Iterable[Path]) -> None:
-    """Refuse, whatever `--force` says, to overwrite what is read.
+    """Refuse, whatever `--force` says, to overwrite what is read, or what else is written.
 
     Raises
     ------
     DilannotError
-        `output` is one of `inputs`.
+        `output` is one of `inputs`, under any name.
     """
     for path in inputs:
+        same = os.path.realpath(output) == os.path.realpath(path)
         with suppress(OSError):
-            if os.path.samefile(output, path):
-                raise DilannotError("is an input too", where=output, remedy="give another output name")
+            same = same or os.path.samefile(output, path)
+        if same:
+            raise DilannotError("is an input, or another output, too", where=output, remedy="give another output name")
 
 
 def make_folder(path: Path) -> None:

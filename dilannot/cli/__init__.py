@@ -21,6 +21,7 @@ from dilannot.cli import (
     markers,
     signals,
     train,
+    verify,
 )
 from dilannot.errors import ENVIRONMENT, DilannotError, printable, shorten
 
@@ -56,6 +57,7 @@ for _command in (
     download.command,
     build_data.command,
     import_data.command,
+    verify.command,
     train.command,
     evaluate.command,
     annotate.command,

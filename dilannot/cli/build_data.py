@@ -125,16 +125,16 @@ def command(
     progress = start(quiet=quiet)
     _check_task(values["task"])
     settings = BuildSettings(**values)
-    _check_reports(reports, force, [genome, *exclude, *peaks])
+    inputs = find_inputs(peaks, markers)
+    _check_files(output, reports, inputs.read(genome, exclude), force)
     if verify is not None:
         _check_verifiable(verify, settings)
     if dry_run:
-        inputs = find_inputs(peaks, markers)
         for marker in inputs.markers:
             click.echo("\t".join((marker.name, marker.marker_class, marker.file)))
         progress.say(
-            f"{len(inputs.markers)} markers would be labelled in {settings.task} windows of {settings.unit:,} bp "
-            f"of {genome} -> {output}"
+            f"{len(inputs.markers)} markers would be labelled in {settings.unit:,}-bp "
+            f"{'windows' if settings.task == 'dense' else 'bins'} of {genome} -> {output}"
         )
         return
     record = build_dataset(
@@ -155,7 +155,7 @@ def command(
         write_dataset_report(output, report)
         progress.say(f"wrote {report}")
     progress.say(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB){options.next_step(record, output)}")
-    if verify is not None and not _verified(output, verify, find_inputs(peaks, markers), progress):
+    if verify is not None and not _verified(output, verify, inputs, progress):
         click.get_current_context().exit(1)
 
 
@@ -170,38 +170,39 @@ def _check_task(task: str) -> None:
             raise click.UsageError(f"--{name.replace('_', '-')} is for --task {owner}")
 
 
-def _check_reports(reports: tuple[Path, ...], force: bool, inputs: list[Path]) -> None:
+def _check_files(output: Path, reports: tuple[Path, ...], inputs: list[Path], force: bool) -> None:
+    """Inputs are there, and no output is one of them or stands in another's way."""
+    from dilannot.formats.compression import check_input
     from dilannot.outputs import check_distinct, check_new_file
     from dilannot.report.dataset import check_report_name
 
     for report in reports:
         check_report_name(report)
-        check_new_file(report, force=force)
-        check_distinct(report, inputs)
+    outputs = (output, *reports)
+    for index, path in enumerate(outputs):
+        check_new_file(path, force=force)
+        check_distinct(path, [*inputs, *outputs[:index]])
+    for path in inputs:
+        if not path.is_dir():  # a genome that is a folder has its own message
+            check_input(path)
 
 
 def _check_verifiable(published: Path, settings: BuildSettings) -> None:
     """Before the build, which takes long."""
     from dilannot.data.imported.deepsea import open_published, published_files
+    from dilannot.data.verify.verify import check_length
 
     if settings.task != "window":
         raise click.UsageError("--verify compares bins: use --task window")
-    with open_published(published_files(published)):
-        pass
+    with open_published(published_files(published)) as splits:
+        check_length(splits[0], settings.unit + 2 * settings.reach)
 
 
 def _verified(output: Path, published: Path, inputs: Inputs, progress: ConsoleProgress) -> bool:
     """Print how the dataset differs from the published one; whether it does not."""
-    from dilannot.data.dataset import Dataset
-    from dilannot.data.verify.comparison import report_lines
-    from dilannot.data.verify.overlap import PeakOverlap
-    from dilannot.data.verify.verify import verify
-    from dilannot.errors import printable
+    from dilannot.cli.verify import print_report
+    from dilannot.data.verify.verify import verify_dataset
 
-    files = {marker.name: file for marker, file in zip(inputs.markers, inputs.files, strict=True)}
-    with Dataset(output) as dataset:
-        overlap = PeakOverlap([files[marker.name] for marker in dataset.markers], dataset.window)
-        comparison = verify(dataset, published, overlap=overlap, progress=progress)
-    for line in report_lines(comparison):
-        click.echo("\t".join(map(printable, line.split("\t"))))
+    comparison = verify_dataset(output, published, peaks=inputs.files, progress=progress)
+    print_report(comparison)
     return comparison.agrees

@@ -18,7 +18,9 @@ device = click.option(
 threads = click.option(
     "-@", "--threads", type=click.IntRange(1), default=None, help="CPU threads and processes.  [default: one per core]"
 )
-seed = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of everything random.")
+seed = click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of everything random."
+)
 force = click.option("-f", "--force", is_flag=True, help="Overwrite what is there.")
 quiet = click.option("-q", "--quiet", is_flag=True, help="No progress; warnings and errors only.")
 dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, and stop.")
@@ -57,7 +59,7 @@ def set_threads(count: int | None) -> None:
 
 
 # What these decide is not in the dataset: the same bytes come out.
-_UNRECORDED = {"-@": 1, "--threads": 1, "--report": 1, "--verify": 1, "-f": 0, "--force": 0, "-q": 0, "--quiet": 0}
+_UNRECORDED = {"-@": 1, "--threads": 1, "--report": 1, "--verify": 1, "--force": 0, "--quiet": 0}
 
 
 def recorded_command() -> str:
@@ -68,6 +70,8 @@ def recorded_command() -> str:
         option = "-@" if word.startswith("-@") else option
         if skip:
             skip -= 1
+        elif set(word[1:]) <= {"f", "q"} and word.startswith("-") and len(word) > 1:
+            continue
         elif option in _UNRECORDED:
             skip = _UNRECORDED[option] if not equals and word == option else 0
         else:

@@ -60,8 +60,8 @@ def sequence_arrays(genome: list[PackedContig], table: WindowTable, settings: Bu
         total += int(size.sum())
     packed = np.zeros(total // 4 + 1, np.uint8)
     at = 0
-    for left, right in cuts:
-        part, genome[0:1] = genome[0], []
+    for index, (left, right) in enumerate(cuts):
+        part, genome[index] = genome[index], None  # type: ignore[call-overload]
         for start, end in zip(left, right, strict=True):
             packed[at : at + end - start] = part.packed[start:end]
             at += end - start
@@ -139,7 +139,7 @@ def label_arrays(labels: list[MarkerLabels], row_of: NDArray[np.int32], table: W
             places[0][at], places[1][at] = marker.start[kept], marker.end[kept]
             width = (marker.end[kept] - marker.start[kept]).astype(np.int64)
         positives[index] = np.bincount(table.split[row], np.broadcast_to(width, len(row)), len(SPLITS))
-        used[index] = len(np.unique(marker.peak[kept]))
+        used[index] = len(np.unique(marker.peak[row_of[marker.peak_unit] >= 0]))
     placed = {"labels/start": places[0], "labels/end": places[1]} if dense else {}
     return {
         "labels/offsets": offsets,
@@ -156,11 +156,16 @@ def _grouped(row: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.intp
     return row, first, np.diff(np.append(first, len(row)))
 
 
+def field_arrays(markers: Sequence[Marker]) -> Arrays:
+    """The columns of the marker table that `FIELDS` names."""
+    named = zip(FIELDS, zip(*(marker.row() for marker in markers), strict=True), strict=True)
+    return {f"markers/{field}": schema.as_bytes(list(values)) for field, values in named}
+
+
 def marker_arrays(labels: list[MarkerLabels], markers: list[Marker]) -> Arrays:
     """The marker table and what was read for each."""
-    named = zip(FIELDS, zip(*(marker.row() for marker in markers), strict=True), strict=True)
     return {
-        **{f"markers/{field}": schema.as_bytes(list(values)) for field, values in named},
+        **field_arrays(markers),
         "markers/sha256": schema.as_bytes([marker.sha256 for marker in labels]),
         **{
             f"markers/{count}": np.array([getattr(marker, count) for marker in labels], np.int64)

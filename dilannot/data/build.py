@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -138,29 +139,26 @@ def _read_labels(
         return label_units(read_intervals(file), file, grid, settings)
 
     labels = []
-    with progress.task("reading peaks", len(inputs.files)) as task, ThreadPoolExecutor(threads) as pool:
-        for file, marker in zip(inputs.files, _in_order(pool, read, inputs.files), strict=True):
-            labels.append(marker)
-            task.advance(1, file.name)
-    return labels
-
-
-def _in_order(pool: ThreadPoolExecutor, read: Any, files: Sequence[Path]) -> Iterator[MarkerLabels]:
-    """Like `pool.map`, but the first error, or Ctrl-C, ends it without reading the rest."""
-    waiting = [pool.submit(read, file) for file in files]
+    pool = ThreadPoolExecutor(threads)
     try:
-        for future in waiting:
-            yield future.result()
+        with progress.task("reading peaks", len(inputs.files)) as task:
+            waiting = [pool.submit(read, file) for file in inputs.files]
+            for file, future in zip(inputs.files, waiting, strict=True):
+                labels.append(future.result())
+                task.advance(1, file.name)
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        # After an error or Ctrl-C nobody waits for files that are half read.
+        pool.shutdown(wait=len(labels) == len(inputs.files), cancel_futures=True)
+    return labels
 
 
 def _with_enough_peaks(
     inputs: Inputs, labels: list[MarkerLabels], least: int, progress: Progress
 ) -> tuple[Inputs, list[MarkerLabels], dict[str, int]]:
     """Leave out markers with fewer than `least` merged peaks on the genome."""
-    chosen = [i for i, marker in enumerate(labels) if marker.peaks_merged >= least]
-    left_out = {inputs.markers[i].name: marker.peaks_merged for i, marker in enumerate(labels) if i not in set(chosen)}
+    enough = [marker.peaks_merged >= least for marker in labels]
+    chosen = [i for i, good in enumerate(enough) if good]
+    left_out = {inputs.markers[i].name: labels[i].peaks_merged for i, good in enumerate(enough) if not good}
     if not left_out:
         return inputs, labels, {}
     if not chosen:
@@ -172,8 +170,7 @@ def _with_enough_peaks(
     names = ", ".join(list(left_out)[:5]) + (" ..." if len(left_out) > 5 else "")
     progress.warn(f"left out {len(left_out)} marker(s) with fewer than {least:,} peaks: {names}")
     markers, files = [inputs.markers[i] for i in chosen], [inputs.files[i] for i in chosen]
-    kept = Inputs(markers, files, inputs.ignored, inputs.table, inputs.named, inputs.unselected)
-    return kept, [labels[i] for i in chosen], left_out
+    return replace(inputs, markers=markers, files=files), [labels[i] for i in chosen], left_out
 
 
 def _keep_tfbs_bins(keep: NDArray[np.bool_], inputs: Inputs, labels: list[MarkerLabels], dropped: Counter[str]) -> None:
@@ -214,8 +211,10 @@ def _split(
 def _check_labelled(inputs: Inputs, labels: list[MarkerLabels], row_of: NDArray[np.int32], progress: Progress) -> None:
     nothing = [not (row_of[marker.unit] >= 0).any() for marker in labels]
     if all(nothing):
+        elsewhere = sorted({name for marker in labels for name in marker.unknown})
+        where = f"; the peaks lie on {', '.join(elsewhere[:3])}" if elsewhere else ""
         raise DilannotError(
-            "no peak of any marker lies in a window that is kept",
+            f"no peak of any marker lies in a window that is kept{where}",
             where=", ".join(map(str, inputs.files[:2])),
             remedy="use peaks and genome with the same contig names and assembly",
         )

@@ -185,6 +185,8 @@ class Dataset:
         workers
             Processes that prepare batches ahead; 0 does it in this one.
         """
+        if batch_size < ranks:
+            raise ValueError(f"a batch of {batch_size} for {ranks} ranks")
         rows = self.rows(split)
         order = Order.plain(rows)
         if shuffle_seed is not None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dilannot.errors import USAGE, DilannotError
 from dilannot.formats.fasta import Contig
 from dilannot.genome.intervals import Positions
 
@@ -27,27 +28,43 @@ class Grid:
     first
         (contigs + 1,) index of each contig's first unit. A contig's tail, shorter than a unit, is a unit too, and
         one empty unit follows: intervals of two contigs never touch.
+    lengths
+        (contigs,) bp.
+    index
+        Place of each contig by name.
     """
 
     unit: int
     contigs: Sequence[Contig]
     first: Positions
+    lengths: Positions
+    index: Mapping[str, int]
 
     @classmethod
     def over(cls, contigs: Sequence[Contig], unit: int) -> Grid:
-        """Lay a grid over `contigs`."""
-        units = [-(-contig.length // unit) + 1 for contig in contigs]
-        return cls(unit, contigs, np.concatenate(([0], np.cumsum(units))).astype(np.int64))
+        """Lay a grid over `contigs`.
+
+        Raises
+        ------
+        DilannotError
+            The units are so small that they cannot be numbered with 32 bits.
+        """
+        lengths = np.array([contig.length for contig in contigs], np.int64)
+        first = np.concatenate(([0], np.cumsum(-(-lengths // unit) + 1))).astype(np.int64)
+        if first[-1] > np.iinfo(np.int32).max:
+            raise DilannotError(
+                f"{first[-1]:,} windows or bins of {unit} bp are too many",
+                where="--window, --bin",
+                remedy="use longer ones",
+                exit_code=USAGE,
+            )
+        index = {contig.name: place for place, contig in enumerate(contigs)}
+        return cls(unit, contigs, first, lengths, index)
 
     @property
     def size(self) -> int:
         """Units, tails and separators included."""
         return int(self.first[-1])
-
-    @property
-    def lengths(self) -> Positions:
-        """(contigs,) bp."""
-        return np.array([contig.length for contig in self.contigs], np.int64)
 
     def whole(self) -> NDArray[np.bool_]:
         """(size,) units that lie inside their contig altogether."""

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from dilannot.data.markers import TABLE_NAME, Marker, count_by_class, find_peak_files, markers_of_files, read_table
+from dilannot.data.names import matches
 from dilannot.data.published import recognise
-from dilannot.data.windows import matches
 from dilannot.errors import DilannotError, near
 from dilannot.formats.compression import check_input
 from dilannot.progress import Progress
 
-_GLOB = set("*?[")
+_TABLES = (".tsv", ".txt", ".csv")
 _MOST = 1 << 16  # markers are numbered with two bytes
 
 Named = Literal["table", "published", "guessed"]
@@ -49,7 +49,8 @@ def find_inputs(peaks: Sequence[Path], selection: Sequence[str] = ()) -> Inputs:
     peaks
         Files and folders that hold some. A `markers.tsv` that lies in a folder is used as the table.
     selection
-        A marker table, globs on marker or file names (upper and lower case alike), or both.
+        A marker table (a file, or what is called .tsv), names and globs of markers or files (upper and lower case are
+        alike), or both.
 
     Raises
     ------
@@ -57,7 +58,7 @@ def find_inputs(peaks: Sequence[Path], selection: Sequence[str] = ()) -> Inputs:
         No peak files, a bad table, a marker name twice, a glob that chooses nothing.
     """
     files, ignored = find_peak_files(peaks)
-    tables = [Path(text) for text in selection if not _GLOB & set(text) or Path(text).is_file()]
+    tables = [Path(text) for text in selection if Path(text).is_file() or text.lower().endswith(_TABLES)]
     globs = [text for text in selection if Path(text) not in tables]
     given = bool(tables)
     tables = tables or [path / TABLE_NAME for path in peaks if (path / TABLE_NAME).is_file()]

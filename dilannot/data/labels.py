@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil, floor
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dilannot.data.grid import Grid
-from dilannot.data.settings import BuildSettings
+from dilannot.data.settings import BuildSettings, exact
 from dilannot.errors import DilannotError
 from dilannot.formats.bed import Records
 from dilannot.genome.intervals import Positions, merge, split_into_windows
@@ -26,8 +28,8 @@ class MarkerLabels:
         (n,) grid unit, sorted.
     start, end
         (n,) place in the unit, bp (task `dense`; empty otherwise: the whole bin has the label).
-    peak
-        (n,) merged peak that a label comes from.
+    peak, peak_unit
+        (m,) merged peaks and the labelled units that each lies in.
     peaks_read, peaks_merged
         Peaks in the file, and after merging (on the genome's contigs).
     bases_covered
@@ -42,6 +44,7 @@ class MarkerLabels:
     start: NDArray[np.unsignedinteger[Any]]
     end: NDArray[np.unsignedinteger[Any]]
     peak: NDArray[np.int32]
+    peak_unit: NDArray[np.int32]
     peaks_read: int
     peaks_merged: int
     bases_covered: int
@@ -57,9 +60,8 @@ def label_units(peaks: Records, path: Path, grid: Grid, settings: BuildSettings)
     DilannotError
         The contigs are the genome's under other names (`1` for `chr1`), or a peak lies beyond a contig's end.
     """
-    names = {contig.name: index for index, contig in enumerate(grid.contigs)}
-    contig = np.array([names.get(name, -1) for name in peaks.contigs], np.int64)[peaks.contig]
-    unknown = _unknown(peaks, path, names)
+    contig = np.array([grid.index.get(name, -1) for name in peaks.contigs], np.int64)[peaks.contig]
+    unknown = _unknown(peaks, path, grid.index)
     known = contig >= 0
     if not known.all():
         contig, start, end, line = contig[known], peaks.start[known], peaks.end[known], peaks.line[known]
@@ -68,20 +70,23 @@ def label_units(peaks: Records, path: Path, grid: Grid, settings: BuildSettings)
     _check_ends(contig, end, line, path, grid)
     starts, ends = merge(grid.linear(contig, start), grid.linear(contig, end))
     unit, begin, stop, source = split_into_windows(starts, ends, grid.unit)
+    labelled = peak_unit = unit.astype(np.int32)
     if settings.task == "window":
-        unit, source = _positive_bins(unit, stop - begin, source, settings)
-        begin = stop = np.zeros(0, np.int64)
+        positive = _in_positive_bins(peak_unit, stop - begin, settings)
+        peak_unit, source, begin, stop = peak_unit[positive], source[positive], begin[:0], stop[:0]
+        labelled = peak_unit[np.diff(peak_unit, prepend=np.int32(-1)) != 0]
     position = position_type(grid.unit)
     return MarkerLabels(
-        unit.astype(np.int32),
-        begin.astype(position),
-        stop.astype(position),
-        source.astype(np.int32),
-        len(peaks.start),
-        len(starts),
-        int((ends - starts).sum()),
-        unknown,
-        peaks.sha256,
+        unit=labelled,
+        start=begin.astype(position),
+        end=stop.astype(position),
+        peak=source.astype(np.int32),
+        peak_unit=peak_unit,
+        peaks_read=len(peaks.start),
+        peaks_merged=len(starts),
+        bases_covered=int((ends - starts).sum()),
+        unknown=unknown,
+        sha256=peaks.sha256,
     )
 
 
@@ -90,20 +95,19 @@ def position_type(window: int) -> type[np.unsignedinteger[Any]]:
     return np.uint16 if window < 1 << 16 else np.uint32
 
 
-def _positive_bins(
-    unit: Positions, width: Positions, source: Positions, settings: BuildSettings
-) -> tuple[Positions, Positions]:
-    """Bins that lie in peaks far enough, and the first peak in each."""
+def _in_positive_bins(unit: NDArray[np.int32], width: Positions, settings: BuildSettings) -> NDArray[np.bool_]:
+    """Which pieces of peaks, sorted by bin, lie in bins that lie in peaks far enough."""
     if not len(unit):
-        return unit, source
+        return np.zeros(0, bool)
     first = np.flatnonzero(np.diff(unit, prepend=-1))
     bases = np.add.reduceat(width, first)
-    needed = settings.min_overlap * settings.bin
-    positive = first[bases > needed if settings.overlap == "more" else bases >= needed]
-    return unit[positive], source[positive]
+    needed = exact(settings.min_overlap) * settings.bin
+    positive = bases > floor(needed) if settings.overlap == "more" else bases >= ceil(needed)
+    return np.repeat(positive, np.diff(np.append(first, len(unit))))
 
 
-def _unknown(peaks: Records, path: Path, names: dict[str, int]) -> dict[str, int]:
+def _unknown(peaks: Records, path: Path, names: Mapping[str, int]) -> dict[str, int]:
+    """Peaks on contigs that the genome lacks, by contig; refused when those are the genome's under other names."""
     counts = np.bincount(peaks.contig, minlength=len(peaks.contigs))
     unknown = {name: int(counts[i]) for i, name in enumerate(peaks.contigs) if name not in names}
     same = [other for name in unknown for other in (f"chr{name}", name.removeprefix("chr")) if other in names]

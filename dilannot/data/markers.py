@@ -148,7 +148,8 @@ def read_table(table: Path, files: Sequence[Path]) -> tuple[list[Marker], list[P
     by_stem: dict[str, list[Path]] = {}
     for name, file in known.items():
         by_stem.setdefault(stem(name), []).append(file)
-    markers, chosen, lines, missing = [], [], [], []
+    markers, lines, missing = [], [], []
+    chosen: dict[Path, None] = {}  # in order
     rows = _table_rows(table)
     for line, row in rows:
         name = row["file"].strip()
@@ -163,7 +164,7 @@ def read_table(table: Path, files: Sequence[Path]) -> tuple[list[Marker], list[P
         if found in chosen:
             raise DilannotError(f"file: {name!r} stands twice", where=table, line=line)
         markers.append(_marker(row, found))
-        chosen.append(found)
+        chosen[found] = None
         lines.append(line)
     if missing:
         line, name = missing[0]
@@ -176,7 +177,7 @@ def read_table(table: Path, files: Sequence[Path]) -> tuple[list[Marker], list[P
         )
     if not markers:
         raise DilannotError("no marker in this table", where=table)
-    return _checked(markers, [table] * len(markers), lines), chosen
+    return _checked(markers, [table] * len(markers), lines), list(chosen)
 
 
 def _table_rows(table: Path) -> list[tuple[int, dict[str, str]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from typing import Any, Literal
 
 from dilannot.errors import USAGE, DilannotError
@@ -14,6 +15,11 @@ Overlap = Literal["more", "least"]
 WINDOW = 25_000  # bp; thesis section 3.3, paper section 3
 BIN, CONTEXT = 200, 400  # bp; Zhou & Troyanskaya 2015
 LONGEST = 1 << 30
+
+
+def exact(fraction: float) -> Fraction:
+    """The fraction as it was written: 0.55 of 200 bp are 110 bp, not a little more."""
+    return Fraction(str(fraction))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +75,11 @@ class BuildSettings:
                     where=f"--{name}",
                     remedy=f"{published} is the published length",
                     exit_code=USAGE,
+                )
+        for name in ("max_n", "max_excluded", "min_overlap"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise DilannotError(
+                    f"{getattr(self, name)} is no fraction", where=f"--{name.replace('_', '-')}", exit_code=USAGE
                 )
         if self.split not in (None, "chromosomes") and (self.validation_chroms or self.test_chroms):
             raise DilannotError(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dilannot.data.names import matches
 from dilannot.data.settings import BuildSettings, Mode
-from dilannot.data.windows import matches
 from dilannot.errors import DilannotError
 from dilannot.formats.fasta import Contig
 from dilannot.genome.intervals import Positions
@@ -27,6 +28,7 @@ VALIDATION_CHROMOSOMES = ("chr7", "7")
 # Its validation region on chr7, 1-based inclusive in the paper, and how many bins of it were used.
 DEEPSEA_VALIDATION = (30_508_750, 35_296_850)
 DEEPSEA_VALIDATION_BINS = 4_000
+_HG19_CHR7 = 159_138_663  # bp: on another assembly the region means nothing
 _AUTOSOMES = {f"{prefix}{number}" for prefix in ("chr", "") for number in range(1, 23)}
 
 _FRACTION = 0.1  # of the windows, for validation and for test each
@@ -45,16 +47,15 @@ class Candidates:
 
 
 def default_mode(candidates: Candidates, settings: BuildSettings) -> Mode:
-    """DeepSEA's chromosomes where all three are there beside others (its exact region for bins), else blocks."""
+    """DeepSEA's chromosomes where all three are there beside others, else blocks; for bins of hg19 its exact region."""
     if settings.validation_chroms or settings.test_chroms:
         return "chromosomes"
     found = {candidates.contigs[i].name: candidates.contigs[i].length for i in np.unique(candidates.contig)}
-    if len(found) <= 3 or not found.keys() & set(TEST_CHROMOSOMES):
-        return "blocks"
-    validation = max((found.get(name, 0) for name in VALIDATION_CHROMOSOMES), default=0)
-    if settings.task == "window" and validation >= DEEPSEA_VALIDATION[1]:
-        return "deepsea"
-    return "chromosomes" if validation else "blocks"
+    for prefix in ("chr", ""):
+        if len(found) > 3 and {f"{prefix}7", f"{prefix}8", f"{prefix}9"} <= found.keys():
+            hg19 = found[f"{prefix}7"] == _HG19_CHR7
+            return "deepsea" if settings.task == "window" and hg19 else "chromosomes"
+    return "blocks"
 
 
 def assign(mode: Mode, candidates: Candidates, settings: BuildSettings) -> Codes:
@@ -139,9 +140,9 @@ def _shuffled(count: int, random: np.random.Generator) -> Codes:
 
 def _by_window(contig: NDArray[np.int32], random: np.random.Generator) -> Codes:
     split = np.empty(len(contig), np.uint8)
-    for index in np.unique(contig):
-        rows = np.flatnonzero(contig == index)
-        split[rows] = _shuffled(len(rows), random)
+    borders = np.concatenate(([0], np.flatnonzero(np.diff(contig)) + 1, [len(contig)])).tolist()
+    for first, last in pairwise(borders):
+        split[first:last] = _shuffled(last - first, random)
     return split
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
+from math import floor
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from dilannot.data.genome import PackedContig
 from dilannot.data.grid import Grid, covered
-from dilannot.data.settings import BuildSettings
+from dilannot.data.names import matches
+from dilannot.data.settings import BuildSettings, exact
 from dilannot.errors import DilannotError, near
 from dilannot.formats.bed import read_intervals
 from dilannot.genome.intervals import Positions, merge
@@ -50,8 +51,8 @@ def good_units(
         _judge(here, part, grid.unit, excluded.get(part.contig.name), settings, dropped)
     if not keep.any():
         raise DilannotError(
-            f"no window of {grid.unit + 2 * settings.reach:,} bp is left ({dropped['n']} dropped for N, "
-            f"{dropped['excluded']} for excluded regions, {dropped['short_contigs']} contigs shorter than a window)",
+            f"no window of {grid.unit + 2 * settings.reach:,} bp is left ({dropped['n']:,} dropped for N, "
+            f"{dropped['excluded']:,} for exclusions, {dropped['short_contigs']:,} contigs shorter than a window)",
             where=path,
             remedy="use a smaller --window" if settings.task == "dense" else "use a smaller --bin or --context",
         )
@@ -69,12 +70,12 @@ def _judge(
     """Strike the units of one contig that are no good as windows."""
     units = np.flatnonzero(keep)
     begin, end = units * unit - settings.reach, (units + 1) * unit + settings.reach
-    limit = end - begin
+    length = unit + 2 * settings.reach
     inside = (begin >= 0) & (end <= part.contig.length)
-    few_n = covered(part.n_start, part.n_end, begin, end) <= settings.max_n * limit
+    few_n = covered(part.n_start, part.n_end, begin, end) <= floor(exact(settings.max_n) * length)
     allowed = np.ones(len(units), bool)
     if excluded is not None:
-        allowed = covered(*excluded, begin, end) <= settings.max_excluded * limit
+        allowed = covered(*excluded, begin, end) <= floor(exact(settings.max_excluded) * length)
     dropped["edge"] += int((~inside).sum())
     dropped["n"] += int((inside & ~few_n).sum())
     dropped["excluded"] += int((inside & few_n & ~allowed).sum())
@@ -96,11 +97,6 @@ def check_contigs(names: Sequence[str], settings: BuildSettings) -> None:
                     f"no contig of the genome is called {pattern!r}{near(pattern, names)}",
                     where=f"--{option.replace('_', '-')}",
                 )
-
-
-def matches(name: str, patterns: Sequence[str]) -> bool:
-    """Whether a name is one of `patterns`, which may be globs."""
-    return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def read_excluded(paths: Sequence[Path], names: Sequence[str], progress: Progress) -> tuple[Excluded, list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,18 +27,24 @@ def serve_ahead(serve: Serve, parts: list[Order], workers: int, where: Path) -> 
     DilannotError
         What a worker raises, or that one has died (exit code 3).
     """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This DataLoader will create")  # more workers than cores: as asked for
+        loader = _loader(serve, parts, workers)
+    for item in _while_they_live(loader, where):
+        if isinstance(item, Exception):
+            raise item
+        yield item
+
+
+def _loader(serve: Serve, parts: list[Order], workers: int) -> DataLoader[Batch | Exception]:
     # A generator of its own: dropout draws the same numbers with workers and without.
-    loader = DataLoader(
+    return DataLoader(
         _Parts(serve, parts),
         batch_size=None,
         num_workers=min(workers, len(parts)),
         prefetch_factor=4,
         generator=torch.Generator(),
     )
-    for item in _while_they_live(loader, where):
-        if isinstance(item, Exception):
-            raise item
-        yield item
 
 
 def _while_they_live(loader: DataLoader[Batch | Exception], where: Path) -> Iterator[Batch | Exception]:

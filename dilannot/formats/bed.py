@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -15,7 +15,8 @@ from dilannot.formats.compression import compression, read_bytes
 from dilannot.genome.intervals import Positions
 
 _MAX_DIGITS = 10
-_MAX_NAME = 255
+_MAX_NAME, _USUAL_NAME = 255, 32  # bytes
+_BLOCK = 1 << 25  # bytes of text worked on together
 _HEADERS = (b"#", b"track", b"browser")
 _FOREIGN = {
     b"##fileformat=VCF": "a VCF file", b"##gff": "a GFF file", b">": "a FASTA file", b"\x89HDF": "an HDF5 file",
@@ -66,21 +67,43 @@ def read_intervals(path: Path) -> Records:
     for magic, name in _FOREIGN.items():
         if data.startswith(magic):
             raise DilannotError(f"is {name}, not BED or narrowPeak", where=path, line=1, remedy="convert it")
-    empty = not data
-    data += b"\n" + bytes(8)  # the last line ends, and eight bytes can be read from any place
+    parts, contigs, first_line = [], _Names(path), 1
+    for block in _blocks(data.removeprefix(b"\xef\xbb\xbf")):  # Windows begins UTF-8 text so
+        lines, *part = _parse(block, first_line, contigs, path)
+        parts.append(part)
+        first_line += lines
+    if not sum(len(part[0]) for part in parts):
+        # A failed download leaves nothing or a header; a complete archive of nothing is somebody's filtered file.
+        if data or compression(path) == "plain":
+            raise DilannotError("empty: no peaks in it", where=path, remedy="remove the file or download it again")
+        none = np.zeros(0, np.int64)
+        return Records([], none, none, none, none, digest)
+    contig, start, end, line = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
+    return Records(list(contigs.index), contig, start, end, line, digest)
+
+
+def _blocks(data: bytes) -> Iterator[bytes]:
+    """Whole lines, some 32 MB together, with eight bytes after the last: parsing takes many times their memory."""
+    begin = 0
+    while begin < len(data):
+        end = data.find(b"\n", begin + _BLOCK) + 1 or len(data)
+        yield data[begin:end] + (bytes(8) if data[end - 1] == 10 else b"\n" + bytes(8))
+        begin = end
+
+
+def _parse(
+    data: bytes, first_line: int, contigs: _Names, path: Path
+) -> tuple[int, NDArray[np.intp], Positions, Positions, Positions]:
+    """How many lines a block has; contig, start, end and line of every interval in it."""
     text = np.frombuffer(data, np.uint8)
     separator = np.flatnonzero(text - np.uint8(9) < 2)  # tabs and line ends
     ends = np.flatnonzero(text[separator] == 10)
     line_end = separator[ends]
-    line_start = np.concatenate((_ZERO, line_end[:-1] + 1))[: len(ends)]
+    line_start = np.concatenate((_ZERO, line_end[:-1] + 1))
     keep = np.flatnonzero(_record_lines(data, text, line_start, line_end))
+    number = keep + first_line
     if not len(keep):
-        # A failed download leaves nothing or a header; a complete archive of nothing is somebody's filtered file.
-        if not empty or compression(path) == "plain":
-            raise DilannotError("empty: no peaks in it", where=path, remedy="remove the file or download it again")
-        none = np.zeros(0, np.int64)
-        return Records([], none, none, none, none, digest)
-    number = keep + 1
+        return len(ends), keep, number, number, number
     field = np.concatenate((_ZERO, ends[:-1] + 1))[keep]
     if (bad := np.flatnonzero(ends[keep] - field < 2)).size:
         raise DilannotError(
@@ -96,8 +119,7 @@ def read_intervals(path: Path) -> Records:
         raise DilannotError(
             f"end: the interval is empty (start {start[row]}, end {end[row]})", where=path, line=int(number[row])
         )
-    names, contig = _contigs(data, line_start, first, number, path)
-    return Records(names, contig, start, end, number, digest)
+    return len(ends), contigs.number(data, line_start, first, number), start, end, number
 
 
 def _record_lines(data: bytes, text: NDArray[np.uint8], starts: Positions, ends: Positions) -> NDArray[np.bool_]:
@@ -155,31 +177,55 @@ def _refuse_integer(found: str, field: str, path: Path, line: int) -> NoReturn:
     raise DilannotError(f"{field} {kind} (got {found[:40]!r})", where=path, line=line, remedy=hint)
 
 
-def _contigs(
-    data: bytes, starts: Positions, ends: Positions, number: Positions, path: Path
-) -> tuple[list[str], NDArray[np.intp]]:
-    width = ends - starts
-    if (bad := np.flatnonzero((width < 1) | (width > _MAX_NAME))).size:
-        raise DilannotError("contig: empty or longer than 255 characters", where=path, line=int(number[bad[0]]))
-    if data.find(b"\0", 0, -8) >= 0:
-        nul = np.flatnonzero(np.frombuffer(data, np.uint8)[:-8] == 0)
-        row = np.searchsorted(starts, nul, "right") - 1
-        if (bad := np.flatnonzero((row >= 0) & (nul < ends[row]))).size:
-            raise DilannotError("contig: a NUL character in the name", where=path, line=int(number[row[bad[0]]]))
-    words = -(-int(width.max()) // 8)
-    letters = np.empty((len(starts), words), np.uint64)
-    for place in range(words):
-        # Shifting up and down again clears what lies behind the name.
-        behind = ((8 - np.clip(width - 8 * place, 0, 8)) * 8).astype(np.uint64)
-        letters[:, place] = _words(data, np.minimum(starts + 8 * place, len(data) - 8)) << behind >> behind
-    found, row, contig = np.unique(letters.view(f"S{8 * words}").ravel(), return_index=True, return_inverse=True)
-    names = []
-    for name, at in zip(found.tolist(), row.tolist(), strict=True):
+class _Names:
+    """Contig names of one file, numbered as they come."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.index: dict[str, int] = {}
+
+    def number(self, data: bytes, starts: Positions, ends: Positions, line: Positions) -> NDArray[np.intp]:
+        """The number of the name that stands at each place."""
+        width = ends - starts
+        if (bad := np.flatnonzero((width < 1) | (width > _MAX_NAME))).size:
+            self._refuse("empty or longer than 255 characters", line[bad[0]])
+        if data.find(b"\0", 0, -8) >= 0:
+            nul = np.flatnonzero(np.frombuffer(data, np.uint8)[:-8] == 0)
+            row = np.searchsorted(starts, nul, "right") - 1
+            if (bad := np.flatnonzero((row >= 0) & (nul < ends[row]))).size:
+                self._refuse("a NUL character in the name", line[row[bad[0]]])
+        if width.max(initial=0) <= _USUAL_NAME:
+            return self._number(data, starts, width, line)
+        numbers = np.empty(len(starts), np.intp)
+        # Apart: one long name would widen the table of all.
+        for rows in (np.flatnonzero(width <= _USUAL_NAME), np.flatnonzero(width > _USUAL_NAME)):
+            if len(rows):
+                numbers[rows] = self._number(data, starts[rows], width[rows], line[rows])
+        return numbers
+
+    def _number(self, data: bytes, starts: Positions, width: Positions, line: Positions) -> NDArray[np.intp]:
+        """The same for names of about one width, set side by side in words of eight."""
+        words = -(-int(width.max(initial=1)) // 8)
+        letters = np.empty((len(starts), words), np.uint64)
+        for place in range(words):
+            # Shifting up and down again clears what lies behind the name.
+            behind = ((8 - np.clip(width - 8 * place, 0, 8)) * 8).astype(np.uint64)
+            letters[:, place] = _words(data, np.minimum(starts + 8 * place, len(data) - 8)) << behind >> behind
+        found, row, which = np.unique(letters.view(f"S{8 * words}").ravel(), return_index=True, return_inverse=True)
+        known = [self._add(name, line[at]) for name, at in zip(found.tolist(), row.tolist(), strict=True)]
+        return np.array(known, np.intp)[which.reshape(-1)]
+
+    def _add(self, name: bytes, line: int) -> int:
         try:
-            names.append(name.decode("utf-8"))
+            text = name.decode("utf-8")
         except UnicodeDecodeError:
-            raise DilannotError("contig: the name is not UTF-8", where=path, line=int(number[at])) from None
-    return names, contig.reshape(-1)
+            self._refuse("the name is not UTF-8", line)
+        if text != text.strip() or not text.isprintable():
+            self._refuse(f"a blank or control character in the name {text!r}", line)
+        return self.index.setdefault(text, len(self.index))
+
+    def _refuse(self, problem: str, line: int) -> NoReturn:
+        raise DilannotError(f"contig: {problem}", where=self._path, line=int(line))
 
 
 def bed_line(contig: str, start: int, end: int, name: str, score: float) -> str:

@@ -15,6 +15,7 @@ from dilannot.errors import DilannotError
 from dilannot.formats.compression import open_bytes
 from dilannot.genome.sequence import INVALID, Codes, encode
 
+_MAX_NAME = 255  # bytes
 _CHUNK = 1 << 20  # bytes worked on together: they stay in the processor's cache
 
 
@@ -140,6 +141,8 @@ class _Record:
         fields = header.split(None, 1)
         if not fields or header[:1].isspace():
             raise DilannotError("a header without a contig name", where=path, line=line)
+        if len(fields[0]) > _MAX_NAME:
+            raise DilannotError(f"a contig name of more than {_MAX_NAME} characters", where=path, line=line)
         try:
             self._name = fields[0].decode("utf-8")
         except UnicodeDecodeError:
@@ -214,10 +217,12 @@ def _explain(path: Path, offset: int, line: int, name: str) -> None:
     """Read a record that is wrong once more, from `offset`, and say what is wrong in which line."""
     with open_bytes(path) as stream:
         stream.seek(offset)
-        data = b""
-        while b"\n>" not in data[-_CHUNK - 1 :] and (chunk := stream.read(_CHUNK)):
-            data += chunk
-    body = data.partition(b"\n>")[0].rstrip(b"\r\n")
+        parts = [b""]
+        while chunk := stream.read(_CHUNK):
+            parts.append(chunk)
+            if b"\n>" in parts[-2][-1:] + chunk:
+                break
+    body = b"".join(parts).partition(b"\n>")[0].rstrip(b"\r\n")
     codes, _ = encode(body.translate(None, b"\r\n"))
     if codes.max(initial=0) == INVALID:
         _refuse_letter(body, path, line, name)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,10 @@ from numpy.typing import NDArray
 from dilannot.errors import DilannotError
 
 _BLOCK_BYTES = 1 << 26
-_DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError, TypeError)
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError, TypeError, KeyError,
+    SyntaxError, tokenize.TokenError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ def array_names(path: Path) -> set[str]:
     DilannotError
         It is no archive, or a truncated one.
     """
-    with _archive(path) as archive:
+    with _named(path), zipfile.ZipFile(path) as archive:
         return {name.removesuffix(".npy") for name in archive.namelist()}
 
 
@@ -47,19 +51,46 @@ def read_header(path: Path, name: str) -> Header:
         return header
 
 
+class Member:
+    """The bytes of an array behind its header; what cannot be unpacked is an error that names the archive."""
+
+    def __init__(self, path: Path, stream: IO[bytes]) -> None:
+        self._path, self._stream = path, stream
+
+    def read(self, size: int = -1) -> bytes:
+        """The next `size` bytes, fewer at the end."""
+        try:
+            return self._stream.read(size)
+        except _DAMAGE as error:
+            raise _damaged(self._path, error) from None
+
+    def readline(self) -> bytes:
+        """Up to the end of a line."""
+        try:
+            return self._stream.readline()
+        except _DAMAGE as error:
+            raise _damaged(self._path, error) from None
+
+
 @contextmanager
-def open_array(path: Path, name: str) -> Iterator[tuple[Header, BinaryIO]]:
-    """An array's header, and the stream of what follows it.
+def open_array(path: Path, name: str) -> Iterator[tuple[Header, Member]]:
+    """An array's header, and what follows it.
 
     Raises
     ------
     DilannotError
         The archive is damaged.
     """
-    with _archive(path) as archive, archive.open(f"{name}.npy") as stream:
-        version = np.lib.format.read_magic(stream)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        yield Header(*read(stream)), cast(BinaryIO, stream)
+    with ExitStack() as stack:
+        with _named(path):
+            archive = stack.enter_context(zipfile.ZipFile(path))
+            stream = stack.enter_context(archive.open(f"{name}.npy"))
+            version = np.lib.format.read_magic(stream)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            header = Header(*read(stream))
+            if any(size < 0 for size in header.shape):
+                raise ValueError(f"{name} has shape {header.shape}")
+        yield header, Member(path, stream)
 
 
 def read_blocks(path: Path, name: str) -> Iterator[NDArray[Any]]:
@@ -77,19 +108,21 @@ def read_blocks(path: Path, name: str) -> Iterator[NDArray[Any]]:
             rows = min(step, header.shape[0] - first)
             data = stream.read(rows * row)
             if len(data) != rows * row:
-                raise EOFError(f"{name} ends early")
+                raise _damaged(path, f"{name} ends early")
             shape = (rows, *header.shape[1:])
             yield np.frombuffer(data, header.type).reshape(shape, order="F" if header.fortran else "C")
 
 
 @contextmanager
-def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+def _named(path: Path) -> Iterator[None]:
+    """What zipfile and NumPy say of damage, as an error that names the archive."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            yield archive
+        yield
     except _DAMAGE as error:
-        raise DilannotError(
-            f"is not a .npz archive, or a truncated or corrupt one ({str(error)[:100]})",
-            where=path,
-            remedy="copy it again",
-        ) from None
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, why: object) -> DilannotError:
+    return DilannotError(
+        f"is not a .npz archive, or a truncated or corrupt one ({str(why)[:100]})", where=path, remedy="copy it again"
+    )

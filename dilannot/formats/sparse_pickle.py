@@ -9,7 +9,7 @@ import pickle
 import re
 import struct
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,18 @@ _TYPE = re.compile(r"[<>=|]?(b1|[iuf][1248]|O8?|\?|bool|u?int(8|16|32|64)|float(
 
 class RefusedPickleError(Exception):
     """The pickle asks for something that no array of sparse matrices needs; says what."""
+
+
+class Stream(Protocol):
+    """What a pickle is read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes."""
+        ...
+
+    def readline(self) -> bytes:
+        """Up to the end of a line."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +60,7 @@ def runs_of(position: Positions, marker: Positions, length: int) -> MarkerRuns:
     return MarkerRuns(key[first] // (length + 1), start, start + key[last] - key[first] + 1)
 
 
-def read_matrices(stream: BinaryIO, length: int) -> list[tuple[MarkerRuns, int]]:
+def read_matrices(stream: Stream, length: int) -> list[tuple[MarkerRuns, int]]:
     """The matrices of a pickled array, each as runs, and how many markers it has.
 
     Parameters
@@ -93,7 +105,7 @@ _GONE = object()
 
 
 class _Reader(pickle._Unpickler):  # the one in Python: C's keeps everything it has read until the end
-    def __init__(self, stream: BinaryIO, length: int) -> None:
+    def __init__(self, stream: Stream, length: int) -> None:
         super().__init__(stream, encoding="latin1")  # Python 2 wrote its bytes as text
         self.memo = _Memo()
         self._matrix = {
@@ -236,7 +248,9 @@ def _coordinates(kind: str, state: dict[str, Any]) -> tuple[NDArray[Any], NDArra
         flat = [np.array([entry for each in part for entry in each], np.float64) for part in (lists, values)]
         return row, flat[0].astype(np.int64), flat[1]
     pointers, inner, value = (state[name].take() for name in ("indptr", "indices", "data"))
-    if pointers[0] != 0 or (np.diff(pointers) < 0).any():
+    # Before anything is repeated: they decide how much memory that takes. No `np.diff`, unsigned ones wrap around.
+    rising = pointers.dtype.kind in "iu" and pointers.ndim == 1 and bool((pointers[1:] >= pointers[:-1]).all())
+    if not rising or pointers[0] != 0 or pointers[-1] > min(len(inner), len(value)):
         raise RefusedPickleError("holds a matrix with entries outside it")
     outer = np.repeat(np.arange(len(pointers) - 1), np.diff(pointers))
     inner, value = inner[: pointers[-1]], value[: pointers[-1]]

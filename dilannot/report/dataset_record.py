@@ -77,7 +77,7 @@ def origin_section(facts: DatasetFacts) -> Section:
                 contigs, "Digests of the genome's contigs", folded=True,
             ),
             Table(
-                [Column("file"), Column("SHA-256, unpacked", "code")], files, "Digests of the peak files", folded=True
+                [Column("file"), Column("SHA-256 of the file", "code")], files, "Digests of the peak files", folded=True
             ),
         ],
     )  # fmt: skip

@@ -14,7 +14,18 @@ from pathlib import Path
 import pytest
 from conftest import Cli, Inputs, make_run
 
-COMMANDS = ("markers", "download", "build-data", "import-data", "train", "evaluate", "annotate", "info", "completion")
+COMMANDS = (
+    "markers",
+    "download",
+    "build-data",
+    "import-data",
+    "verify",
+    "train",
+    "evaluate",
+    "annotate",
+    "info",
+    "completion",
+)
 
 
 @pytest.fixture
@@ -205,3 +216,32 @@ def test_a_report_that_exists_is_kept_and_nothing_is_built(cli: Cli, inputs: Inp
     assert cli(*build, "--report", tmp_path / "r.html").code == 1
     assert (tmp_path / "r.html").read_text() == "mine"
     assert not (tmp_path / "d.h5").exists()
+
+
+def test_outputs_of_a_build_stand_apart(cli: Cli, inputs: Inputs, tmp_path: Path) -> None:
+    peak_file = next(inputs.peak_folder.iterdir())
+    before = peak_file.read_bytes()
+    build = ("build-data", inputs.genome, inputs.peak_folder, "--window", 500, "--force")
+    for output, *reports in (
+        ("d.txt", "d.txt"), ("d.h5", "r.html", "r.html"), ("d.h5", "sub/../d.h5.txt", "d.h5.txt"),
+    ):  # fmt: skip
+        (tmp_path / "sub").mkdir(exist_ok=True)
+        options = [word for report in reports for word in ("--report", tmp_path / report)]
+        result = cli(*build, "-o", tmp_path / output, *options)
+        assert result.code == 1
+        assert "another output" in result.err
+    assert cli(*build, "-o", peak_file).code == 1
+    assert peak_file.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["sub"]
+
+
+def test_the_recorded_command_does_not_name_what_changes_nothing(
+    cli: Cli, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    build = ("build-data", inputs.genome, inputs.peak_folder, "--window", 500)
+    written = []
+    for options in ((), ("-@", 2), ("-@1", "-qf"), ("--threads=2", "-f", "-q"), ("--report", "r.txt", "--force")):
+        assert cli(*build, *options, *(["-f"] if written and "f" not in "".join(map(str, options)) else [])).code == 0
+        written.append((tmp_path / "dataset.h5").read_bytes())
+    assert len(set(written)) == 1

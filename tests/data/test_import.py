@@ -31,6 +31,7 @@ from dilannot.data.imported.deepsea import find_axes, open_published
 from dilannot.data.imported.import_data import import_dataset
 from dilannot.data.published import published_markers
 from dilannot.errors import DilannotError
+from dilannot.formats.npz import open_array, read_blocks
 from dilannot.genome.sequence import ALPHABET, reverse_complement
 
 LENGTH, BIN, MARKERS = 23, 5, 3
@@ -488,6 +489,64 @@ def test_large_matrices_are_read_one_by_one(tmp_path: Path) -> None:
     members = {"test_inputs": npy(np.zeros((2, 40_000), int)), "test_outputs": object_npy(twice)}
     with pytest.raises(DilannotError, match="uses one large piece twice"):
         import_dataset([write_archive(tmp_path / "chr2.npz", members)], tmp_path / "e.h5")
+
+
+@pytest.mark.parametrize(
+    "pointers",
+    [
+        np.array([0] * 90 + [1 << 40]),
+        np.array([0] * 90 + [3], "i4"),
+        np.array([0, 5, 1] + [2] * 88),
+        np.array([0, 5, 1] + [2] * 88, "u8"),
+        np.array([0, -(1 << 40)] + [1 << 40] * 89),
+        np.array([1] + [2] * 90),
+        np.array([0.0] * 90 + [1e12]),
+        np.array([], np.int64),
+        np.zeros((3, 30), np.int64),
+    ],
+    ids=str,
+)
+def test_pointers_that_ask_for_any_amount_of_memory_are_refused(tmp_path: Path, pointers: np.ndarray) -> None:
+    outputs = sparse_outputs(np.zeros((1, 90, 4), bool))
+    outputs[0].indices, outputs[0].data = np.zeros(2, np.int32), np.ones(2, np.float32)
+    outputs[0].indptr = pointers
+    members = {"test_inputs": npy(np.zeros((1, 90), int)), "test_outputs": object_npy(outputs)}
+    path = write_archive(tmp_path / "chr1.npz", members)
+    with pytest.raises(DilannotError, match=r"chr1\.npz: test_outputs (holds a matrix with entries|is damaged)"):
+        import_dataset([path], tmp_path / "d.h5")
+
+
+def test_damage_is_told_from_bugs(tmp_path: Path) -> None:
+    """What the reader of an array does wrong is not blamed on the archive."""
+    np.savez(tmp_path / "a.npz", x=np.arange(1000))
+    with pytest.raises(ValueError, match="mine"), open_array(tmp_path / "a.npz", "x"):
+        raise ValueError("mine")
+    for block in read_blocks(tmp_path / "a.npz", "x"):
+        with pytest.raises(TypeError, match="mine"):
+            raise TypeError(f"mine {len(block)}")
+    data = bytearray((tmp_path / "a.npz").read_bytes())
+    data[500] ^= 1
+    (tmp_path / "a.npz").write_bytes(data)
+    with pytest.raises(DilannotError, match=r"a\.npz: is not a .npz archive, .*CRC"):
+        list(read_blocks(tmp_path / "a.npz", "x"))
+    negative = io.BytesIO()
+    np.lib.format.write_array_header_1_0(negative, {"descr": "|u1", "fortran_order": False, "shape": (-1, 90)})
+    write_archive(tmp_path / "b.npz", {"x": negative.getvalue()})
+    with pytest.raises(DilannotError, match=r"x has shape \(-1, 90\)"):
+        list(read_blocks(tmp_path / "b.npz", "x"))
+
+
+def test_more_markers_than_can_be_numbered_are_refused(tmp_path: Path) -> None:
+    many = (1 << 16) + 1
+    codes, labels = random_windows(3, 5, many)
+    write_v73(tmp_path / "test.mat", testxdata=one_hot(codes), testdata=labels.astype(np.uint8))
+    message = "has 65,537 label columns; a dataset holds 65,536"
+    with pytest.raises(DilannotError, match=rf"test\.mat: {message}"):
+        import_dataset([tmp_path / "test.mat"], tmp_path / "d.h5", bin=1)
+    write_thesis(tmp_path / "chr1.npz", {"test": (codes, np.zeros((3, 5, many), bool))})
+    with pytest.raises(DilannotError, match=rf"chr1\.npz: {message}"):
+        import_dataset([tmp_path / "chr1.npz"], tmp_path / "d.h5")
+    assert not (tmp_path / "d.h5").exists()
 
 
 def test_archives_that_do_not_fit_are_refused(tmp_path: Path) -> None:

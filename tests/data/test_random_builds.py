@@ -21,7 +21,13 @@ from dilannot.errors import DilannotError
 Rows = list[tuple[str, int, int]]
 BUILDS = 200
 # What random inputs may rightly lead to.
-NOT_POSSIBLE = ("no window of", "no window left", "no bin has a TFBS label", "is of class TFBS", "no peak of any marker lies")
+NOT_POSSIBLE = (
+    "no window of",
+    "no window left",
+    "no bin has a TFBS label",
+    "is of class TFBS",
+    "no peak of any marker lies",
+)
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def test_deepsea_validates_on_the_first_4000_bins_of_its_region_and_trains_on_th
     assert (split[region][4000:] == BUFFER).all()
     assert (split[(contig == 0) & ~region] == TRAIN).all()
     assert [set(split[contig == i].tolist()) for i in range(1, 6)] == [{TEST}, {TEST}, {TRAIN}, {OTHER}, {OTHER}]
-    human = candidates(contig, start, names)
+    human = candidates(contig, start, names, 159_138_663)
     assert default_mode(human, BuildSettings(task="window")) == "deepsea"
     assert default_mode(human, BuildSettings()) == "chromosomes"
     assert default_mode(candidates(contig, start, names, 1000), BuildSettings(task="window")) == "chromosomes"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,19 +22,24 @@ from dilannot.data.verify.absence import (
     EXCLUDED,
     MORE_OFTEN,
     NO_NEIGHBOUR,
+    NO_ROOM,
     NO_TFBS,
     NOT_HELD,
+    NOT_LOOKED_UP,
     NOT_PUBLISHED,
+    NOT_READ,
     ONLY_HALF,
     TOO_MANY_N,
+    UNTOLD,
     Places,
     Rules,
     find_places,
+    why_not_published,
     why_not_rebuilt,
 )  # fmt: skip
-from dilannot.data.verify.comparison import Comparison, report_lines
+from dilannot.data.verify.comparison import Comparison, SplitComparison, aligned, report_lines
 from dilannot.data.verify.matching import Windows, pair_windows
-from dilannot.data.verify.overlap import PeakOverlap
+from dilannot.data.verify.overlap import PeakOverlap, files_of
 from dilannot.data.verify.verify import verify
 from dilannot.errors import DilannotError
 from dilannot.genome.sequence import encode, reverse_complement
@@ -224,7 +230,7 @@ def test_labels_that_differ_are_counted_and_placed(rebuilt: Rebuilt, tmp_path: P
         row = data.rows("train")[changed[0]]
         place = f"{data.contigs[data.contig[row]]['name']}:{data.start[row] + 1}-{data.start[row] + BIN}"
     assert train.first["labels"][0].place == place
-    assert f"\trow {changed[0]}\t{place}\t" in text(result)
+    assert re.search(rf"^ +row {changed[0]}  {place} +only ", text(result), re.M)
 
 
 def test_a_window_that_only_is_published_is_placed_and_explained(rebuilt: Rebuilt, tmp_path: Path) -> None:
@@ -263,8 +269,11 @@ def test_reasons_that_need_no_peaks(rebuilt: Rebuilt, tmp_path: Path) -> None:
     insert(splits, "valid", 0, splits["test"][0][3], splits["test"][1][3])
     insert(splits, "test", len(splits["test"][0]), splits["test"][0][4], splits["test"][1][4])
     insert(splits, "test", len(splits["test"][0]), np.full(LENGTH, 3, np.uint8), bound)
+    prefix, row = rebuilt.row("chr1", 4_060)
+    insert(splits, prefix, row, np.full(LENGTH, 2, np.uint8), bound)
     result = compare(rebuilt, tmp_path, splits)
-    assert split_of(result, "train").reasons["only_published"] == {TOO_MANY_N: 1}
+    assert split_of(result, "train").reasons["only_published"] == {TOO_MANY_N: 1, NO_ROOM: 1}
+    assert [each.place for each in split_of(result, "train").first["only_published"]][1] is None
     assert split_of(result, "validation").reasons["only_published"] == {"rebuilt in another split: test": 1}
     test = split_of(result, "test")
     assert test.reasons["only_published"] == {MORE_OFTEN: 1, NO_NEIGHBOUR: 1}
@@ -304,17 +313,117 @@ def test_bins_without_room_for_context_are_at_the_end(rebuilt: Rebuilt) -> None:
         start = np.array([0, BIN, 8_960, 8_980])
         places = Places(np.zeros(4, np.int64), start, start + BIN, np.ones(4, bool))
         published, nothing = unlike_any(4), unlike_any(0)
-        reasons = why_not_rebuilt(np.arange(4), published, places, data, Rules.of(data), {}, nothing, None)
+        reasons = why_not_rebuilt(np.arange(4), published, places, data, Rules.of(data), {}, nothing, NONE, None)
     assert reasons == [AT_END, NO_TFBS, NO_TFBS, AT_END]
+
+
+NONE = np.zeros(0, np.int64)
 
 
 def unlike_any(count: int) -> Windows:
     """Windows without labels, of sequences that are nowhere else."""
     keys = np.arange(count, dtype=np.uint64)
-    none = np.zeros(0, np.int64)
     return Windows(
-        np.arange(count), keys, keys + np.uint64(99), np.zeros(count, np.int64), np.zeros(count + 1, np.int64), none
+        np.arange(count), keys, keys + np.uint64(99), np.zeros(count, np.int64), np.zeros(count + 1, np.int64), NONE
     )
+
+
+def bound(count: int) -> Windows:
+    """As those, with the first marker as a label."""
+    return replace(unlike_any(count), offsets=np.arange(count + 1), marker=np.zeros(count, np.int32))
+
+
+def test_windows_beyond_those_looked_up_are_called_so(rebuilt: Rebuilt, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dilannot.data.verify.absence.MOST_CHECKED", 3)
+    start = np.arange(6) * BIN + 400
+    places = Places(np.zeros(6, np.int64), start, start + BIN, np.ones(6, bool))
+    windows = bound(6)
+    windows.unknown[1] = LENGTH
+    with Dataset(rebuilt.path) as data:
+        asked: list[int] = []
+
+        def overlap(marker: int, contig: str, start: int) -> float:
+            asked.append(start)
+            return 0.1 if start == 400 else 0.9
+
+        missing = why_not_rebuilt(np.arange(6), windows, places, data, Rules.of(data), {}, unlike_any(0), NONE, overlap)
+        assert missing == [NOT_HELD, TOO_MANY_N, UNTOLD, UNTOLD, NOT_LOOKED_UP, NOT_LOOKED_UP]
+        assert asked == [400, 440, 460], "what has another reason is not looked up"
+        unread = np.array([4])
+        extra = why_not_published(np.arange(6), windows, data, Rules.of(data), {}, unread, lambda *_: 0.5)
+        assert extra == [ONLY_HALF] * 3 + [NOT_LOOKED_UP, NOT_READ, NOT_LOOKED_UP]
+
+
+@pytest.mark.parametrize(("fraction", "most"), [(0.29, 29), (0.57, 57), (0.1, 10)])
+def test_limits_are_exact(rebuilt: Rebuilt, tmp_path: Path, fraction: float, most: int) -> None:
+    """0.29 of 100 bases are 29: in floating point it is less."""
+    built = build(tmp_path, context=40, max_n=fraction, max_excluded=fraction)
+    windows = unlike_any(2)
+    windows.unknown[:] = most, most + 1
+    nowhere = Places(np.full(2, -1), windows.row, windows.row, np.zeros(2, bool))
+    with Dataset(built.path) as data:
+        rules = Rules.of(data)
+        assert (rules.most_n, rules.most_excluded) == (most, most)
+        reasons = why_not_rebuilt(np.arange(2), windows, nowhere, data, rules, {}, unlike_any(0), NONE, None)
+    assert [reason == TOO_MANY_N for reason in reasons] == [False, True]
+
+
+def test_windows_at_the_same_place_beyond_those_read_are_called_so(
+    rebuilt: Rebuilt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dilannot.data.verify.verify.MOST_READ", 2)
+    splits = rebuilt.published()
+    codes = splits["train"][0]
+    for row in (20, 21, 40, 60):
+        codes[row, 3] = codes[row, 3] % 4 + 1
+    result = compare(rebuilt, tmp_path, splits, peaks=True)
+    train = split_of(result, "train")
+    assert (train.other_sequence, train.only_published, train.only_rebuilt) == (2, 2, 2)
+    assert train.reasons == {"only_published": {NOT_READ: 2}, "only_rebuilt": {NOT_READ: 2}}
+    assert "only the first 1,000 are" in text(result)
+
+
+def test_every_window_is_counted_once(rebuilt: Rebuilt, tmp_path: Path) -> None:
+    """Also where the rebuilt window at the same place is published in another row."""
+    splits = rebuilt.published()
+    codes, labels = splits["train"]
+    insert(splits, "train", 50, codes[12], labels[12])
+    codes = splits["train"][0]
+    codes[12, 3] = codes[12, 3] % 4 + 1
+    train = split_of(compare(rebuilt, tmp_path, splits), "train")
+    assert (train.equal, train.only_published, train.other_sequence) == (train.rebuilt, 1, 0)
+    same = train.equal + train.other_labels + train.other_sequence
+    assert same + train.only_published == train.windows
+    assert same + train.only_rebuilt == train.rebuilt
+
+
+def test_another_genome_is_said_first(rebuilt: Rebuilt, tmp_path: Path) -> None:
+    splits = {
+        name: (np.random.default_rng(8).integers(1, 5, codes.shape).astype(np.uint8), labels)
+        for name, (codes, labels) in rebuilt.published().items()
+    }
+    lines = report_lines(compare(rebuilt, tmp_path, splits))
+    assert lines[0] == "nothing matches: is this the same genome and the same bin size?"
+    absent = [line for line in lines if NO_NEIGHBOUR in line and not line.startswith(" ")]
+    assert len(absent) == 1, "an equal reason stands once"
+    assert re.match(r"\d+ only published \(\d+ train, \d+ validation, \d+ test\): no matched window", absent[0])
+    assert lines.count(f"  {NO_NEIGHBOUR}:") == 3
+    assert any(re.match(r"    chr1:\d", line) for line in lines)
+    elsewhere = rebuilt.published()
+    elsewhere["train"], elsewhere["test"] = elsewhere["test"], elsewhere["train"]
+    del elsewhere["valid"]
+    (tmp_path / "other").mkdir()
+    assert "matches" not in report_lines(compare(rebuilt, tmp_path / "other", elsewhere))[0]
+
+
+def test_columns_of_the_report_line_up() -> None:
+    table = list(aligned([("split", "rows"), ("validation", "8,000"), ("test", "1")], [1]))
+    assert table == ["split        rows", "validation  8,000", "test            1"]
+    one = SplitComparison("train", 10, 5, 5, equal=4)
+    lines = report_lines(Comparison("d.h5", "p", "AGCT", 919, 919, [], 0.5, [one]))
+    assert not any("\t" in line for line in lines)
+    head, row = lines[1:3]
+    assert head.index("rows published") + len("rows published") == row.index(" 10 ") + 3
 
 
 def test_a_sequence_that_differs_at_its_place(rebuilt: Rebuilt, tmp_path: Path) -> None:
@@ -417,9 +526,40 @@ def test_the_option(rebuilt: Rebuilt, tmp_path: Path, cli: Cli) -> None:
     write_deepsea(tmp_path / "published", splits)
     other = cli(*command)
     assert other.code == 1
-    assert "validation\t" in other.out
+    assert re.search(r"^validation +192 ", other.out, re.M)
     assert "other labels" in other.out
     dense = cli("build-data", rebuilt.folder / "g.fa", rebuilt.peaks, "-o", tmp_path / "e.h5", "--verify", tmp_path)
     assert (dense.code, "use --task window" in dense.err) == (2, True)
     missing = cli(*command[:-3], "--verify", tmp_path / "nothing", "--force")
     assert (missing.code, "file not found" in missing.err) == (1, True)
+    (tmp_path / "d.h5").unlink()
+    longer = cli(*command, "--context", 30)
+    assert (longer.code, "has windows of 60 bp, the dataset of 80; build with other" in longer.err) == (1, True)
+    assert not (tmp_path / "d.h5").exists(), "it was built before the windows' length was looked at"
+
+
+def test_the_command(rebuilt: Rebuilt, tmp_path: Path, cli: Cli) -> None:
+    with Dataset(rebuilt.path) as data:
+        columns = [COLUMN[marker.name] for marker in data.markers]
+    splits = {name: (codes, labels[:, columns]) for name, (codes, labels) in rebuilt.published().items()}
+    published = write_deepsea(tmp_path / "published", splits)
+    same = cli("verify", rebuilt.path, published)
+    assert (same.code, "everything agrees" in same.out) == (0, True), same.err
+    splits["valid"][1][0] ^= True
+    write_deepsea(published, splits)
+    other = cli("verify", rebuilt.path, published, "--json")
+    assert other.code == 1
+    record = json.loads(other.out)
+    assert (record["agrees"], record["splits"][1]["other_labels"]) == (False, 1)
+    assert record["markers"][0]["checked"] == 0
+    looked_up = cli("verify", rebuilt.path, published, "--peaks", rebuilt.peaks, "--json")
+    assert json.loads(looked_up.out)["markers"][0]["checked"] == 1
+    some = cli("verify", rebuilt.path, published, "--peaks", next(iter(rebuilt.peaks.iterdir())))
+    assert (some.code, "--peaks: no peak file" in some.err) == (1, True)
+
+
+def test_peaks_are_found_by_name(tmp_path: Path) -> None:
+    marker = replace(TFBS[0], file="a.bed")
+    assert files_of([marker], [tmp_path / "b.bed", tmp_path / "a.bed"]) == [tmp_path / "a.bed"]
+    with pytest.raises(DilannotError, match=r"--peaks: two files are called 'a\.bed'"):
+        files_of([marker], [tmp_path / "a.bed", tmp_path / "c" / "a.bed"])

@@ -199,7 +199,7 @@ def test_an_input_is_never_overwritten(inputs: Inputs, tmp_path: Path) -> None:
     peaks.write_text("chr1\t1600\t1700\n")
     (tmp_path / "link.bed").symlink_to(peaks)
     for output in (peaks, tmp_path / "link.bed"):
-        with pytest.raises(DilannotError, match="is an input too"):
+        with pytest.raises(DilannotError, match="is an input, or another output, too"):
             build_dataset(inputs.genome, [peaks], output, BuildSettings(window=500), force=True)
     assert peaks.read_text() == "chr1\t1600\t1700\n"
 

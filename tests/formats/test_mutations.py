@@ -218,8 +218,10 @@ def plain_bed(data: bytes) -> Judgement:
     content = unpacked(data)
     if content is None:
         return Damaged()
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    if content.startswith((b"\xff\xfe", b"\xfe\xff", b">", b"##fileformat=VCF", b"##gff", b"PK\3\4")):
         return Bad(frozenset({1}))
+    nothing = content == b""
+    content = content.removeprefix(b"\xef\xbb\xbf")
     rows, bad = [], set()
     for number, line in enumerate(content.split(b"\n"), start=1):
         line = line[:-1] if line.endswith(b"\r") else line
@@ -233,14 +235,15 @@ def plain_bed(data: bytes) -> Judgement:
             bad.add(number)
             continue
         name, start, end = fields[0], decimal(fields[1]), decimal(fields[2])
-        good_name = 1 <= len(name) <= 255 and b"\0" not in name and is_utf8(name)
+        good_name = 1 <= len(name) <= 255 and is_utf8(name) and name.decode().isprintable()
+        good_name = good_name and name.decode() == name.decode().strip()
         if not good_name or start is None or end is None or start >= end:
             bad.add(number)
         else:
             rows.append((name.decode(), start, end, number))
     if bad:
         return Bad(frozenset(bad))
-    if not rows and not (content == b"" and data != b""):
+    if not rows and not (nothing and data != b""):
         return Bad()
     return Good(rows)
 

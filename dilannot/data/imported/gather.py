@@ -5,20 +5,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dilannot.data import schema
-from dilannot.data.arrays import Arrays, checked_sequence
+from dilannot.data.arrays import Arrays, checked_sequence, field_arrays
 from dilannot.data.labels import position_type
-from dilannot.data.markers import FIELDS, Marker
+from dilannot.data.markers import Marker
 from dilannot.data.splits import SPLITS
+from dilannot.errors import DilannotError
 from dilannot.formats.sparse_pickle import MarkerRuns
 from dilannot.genome.intervals import Positions, runs
 from dilannot.genome.sequence import ALPHABET, Codes, N, pack, unpack
 
+MOST_MARKERS = 1 << 16  # they are numbered with two bytes
 _LETTERS = np.frombuffer(ALPHABET.encode(), np.uint8)
 
 
@@ -103,6 +106,18 @@ class Gathered:
     record: dict[str, dict[str, Any]]
 
 
+def check_marker_count(markers: int, path: Path) -> None:
+    """Refuse more label columns than a dataset can number.
+
+    Raises
+    ------
+    DilannotError
+        Naming the file they are in.
+    """
+    if markers > MOST_MARKERS:
+        raise DilannotError(f"has {markers:,} label columns; a dataset holds {MOST_MARKERS:,}", where=path)
+
+
 def gathered_arrays(parts: Sequence[Part], markers: Sequence[Marker], *, unit: int, dense: bool) -> Arrays:
     """Every array of the dataset; the parts' blocks are given up on the way.
 
@@ -176,10 +191,9 @@ _PLACES = ("start", "end")
 
 def _markers(markers: Sequence[Marker]) -> Arrays:
     """The marker table; nothing is known of peaks."""
-    named = zip(FIELDS, zip(*(marker.row() for marker in markers), strict=True), strict=True)
     none = np.zeros(len(markers), np.int64)
     return {
-        **{f"markers/{name}": schema.as_bytes(list(values)) for name, values in named},
+        **field_arrays(markers),
         "markers/sha256": schema.as_bytes([""] * len(markers)),
         **{f"markers/{count}": none for count in ("peaks_read", "peaks_merged", "peaks_used", "bases_covered")},
     }

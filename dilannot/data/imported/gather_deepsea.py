@@ -8,7 +8,7 @@ from typing import Any
 
 from dilannot.data.imported.alphabet import count_pairs, no_pairs, warn_of_alphabet
 from dilannot.data.imported.deepsea import PublishedSplit, open_published, windows_of
-from dilannot.data.imported.gather import Gathered, Part
+from dilannot.data.imported.gather import Gathered, Part, check_marker_count
 from dilannot.progress import Progress
 
 
@@ -18,9 +18,10 @@ def gather_deepsea(files: Sequence[Path], order: str, progress: Progress) -> Gat
     Raises
     ------
     DilannotError
-        See `open_published`.
+        See `open_published`; also more label columns than a dataset can have.
     """
     with open_published(files) as splits:
+        check_marker_count(splits[0].markers, splits[0].path)
         read = [_strands(split.ordered(order), order, progress) for split in splits]
         return Gathered([part for part, _ in read], splits[0].markers, {part.name: row for part, row in read})
 

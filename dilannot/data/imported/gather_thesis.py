@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dilannot.data.imported.alphabet import count_pairs, no_pairs, warn_of_alphabet
-from dilannot.data.imported.gather import Gathered, Part
+from dilannot.data.imported.gather import Gathered, Part, check_marker_count
 from dilannot.data.imported.thesis import ArchiveSplit, contig_of, open_archive
 from dilannot.errors import DilannotError
 from dilannot.progress import Progress
@@ -20,7 +20,7 @@ def gather_thesis(files: Sequence[Path], alphabet: str, progress: Progress) -> G
     Raises
     ------
     DilannotError
-        See `open_archive`; also archives that do not go together.
+        See `open_archive`; also archives that do not go together, or more markers than a dataset can have.
     """
     parts: list[Part] = []
     record: dict[str, dict[str, Any]] = {}
@@ -36,6 +36,7 @@ def gather_thesis(files: Sequence[Path], alphabet: str, progress: Progress) -> G
                 pairs += count_pairs(codes)
                 found = [next(labels) for _ in range(len(codes))]
                 markers.update(count for _, count in found)
+                check_marker_count(max(markers), split.path)
                 part.add_windows(codes, [window for window, _ in found])
                 task.advance(len(codes), split.path.name)
             parts.append(part)

@@ -207,5 +207,5 @@ def summary_lines(record: dict[str, Any]) -> list[str]:
         + f"; {record['intervals']:,} labels"
     ]
     if other:
-        lines.append(f"{other:,} reverse complements left out: train --reverse-complement makes them on the fly")
+        lines.append(f"{other:,} reverse complements left out: where training shows the other strand, it makes them")
     return lines

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import floor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dilannot.data.grid import covered
+from dilannot.data.settings import BuildSettings, exact
 from dilannot.data.verify.matching import Windows, found_in
+from dilannot.data.verify.overlap import MOST_CHECKED, Overlap, on_edge
 from dilannot.data.windows import Excluded, read_excluded
 from dilannot.genome.intervals import Positions
 from dilannot.progress import Silent
@@ -19,10 +22,7 @@ from dilannot.progress import Silent
 if TYPE_CHECKING:
     from dilannot.data.dataset import Dataset
 
-Overlap = Callable[[int, str, int], float]  # marker (column of the dataset), contig, start of the bin -> fraction
-
-MOST_CHECKED = 10_000  # bins that are looked up in the peaks
-_EXACT = 1e-9
+MOST_READ = 1_000  # windows of a split whose sequence is read again to be compared base by base
 
 MORE_OFTEN = "its sequence is published more often than rebuilt"
 ELSEWHERE = "rebuilt in another split: {}"
@@ -33,19 +33,26 @@ NO_TFBS = "no TFBS label among the columns compared"
 NOT_HELD = "no TFBS label in the rebuild: its peaks do not cover enough of the bin there"
 AT_HALF = "no TFBS label in the rebuild: peaks cover exactly --min-overlap of the bin"
 NO_NEIGHBOUR = "no matched window on both sides: its contig was left out, or the assembly is another"
+NO_ROOM = "no bin is left between its neighbours: rows in another order, or the assembly is another"
 UNTOLD = "the dataset does not tell: no TFBS label there, or between two splits"
 PUBLISHED_ELSEWHERE = "published in another split: {}"
 ONLY_HALF = "its TFBS labels cover exactly --min-overlap of the bin: published rule is 'more than'"
 NOT_PUBLISHED = "not among the published bins"
+NOT_LOOKED_UP = f"not looked up in the peaks: only the first {MOST_CHECKED:,} are"
+NOT_READ = f"its place has a window of other bases on the other side, not compared: only the first {MOST_READ:,} are"
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the dataset was built with, as far as its provenance and files tell; TFBS are columns of the dataset."""
+    """What the dataset was built with, as far as its provenance and files tell; TFBS are columns of the dataset.
 
-    max_n: float
-    max_excluded: float
+    At most `most_n` and `most_excluded` bases of a window may be N or excluded.
+    """
+
+    most_n: int
+    most_excluded: int
     min_overlap: float
+    more: bool
     all_bins: bool
     excluded: Excluded
     tfbs: NDArray[np.bool_]
@@ -59,16 +66,24 @@ class Rules:
         names = [str(contig["name"]) for contig in dataset.contigs]
         excluded = read_excluded(present, names, Silent())[0] if present else {}
         tfbs = np.array([marker.marker_class == "TFBS" for marker in dataset.markers])
-        max_n, max_excluded, min_overlap = (float(settings.get(name, usual)) for name, usual in _USUAL.items())
-        return cls(max_n, max_excluded, min_overlap, bool(settings.get("all_bins", False)), excluded, tfbs)
-
-
-_USUAL = {"max_n": 0.1, "max_excluded": 0.1, "min_overlap": 0.5}
+        usual = BuildSettings(task="window")
+        most_n, most_excluded = (
+            floor(exact(float(settings.get(name, getattr(usual, name)))) * dataset.length)
+            for name in ("max_n", "max_excluded")
+        )
+        min_overlap, more = (
+            float(settings.get("min_overlap", usual.min_overlap)),
+            settings.get("overlap", usual.overlap) == "more",
+        )
+        return cls(most_n, most_excluded, min_overlap, more, bool(settings.get("all_bins", False)), excluded, tfbs)
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where published windows lie: contig (-1: nobody knows), start of the bin; `end` where only a range is known."""
+    """Where published windows lie: contig (-1: nobody knows), start of the bin; `end` where only a range is known.
+
+    A range without room for a bin is that of a window that has no place in the dataset's genome.
+    """
 
     contig: Positions
     start: Positions
@@ -77,7 +92,7 @@ class Places:
 
     def text(self, index: int, dataset: Dataset) -> str | None:
         """As samtools writes it."""
-        if self.contig[index] < 0:
+        if self.contig[index] < 0 or self.end[index] <= self.start[index]:
             return None
         name = dataset.contigs[self.contig[index]]["name"]
         text = f"{name}:{self.start[index] + 1}-{self.end[index]}"
@@ -116,29 +131,37 @@ def why_not_rebuilt(
     rules: Rules,
     others: Mapping[str, Windows],
     own: Windows,
+    unread: Positions,
     overlap: Overlap | None,
 ) -> list[str]:
-    """The reason for every missing published window; labels of `windows` are in columns of the dataset."""
+    """The reason for every missing published window; labels of `windows` are in columns of the dataset.
+
+    `unread` are windows at the place of a rebuilt one that were not compared with it.
+    """
     reasons = np.full(len(missing), UNTOLD, object)
+    reasons[places.end[missing] - places.start[missing] < dataset.window] = NO_ROOM
     reasons[places.contig[missing] < 0] = NO_NEIGHBOUR
-    bound = _with_label(windows, rules.tfbs)[missing]
-    if not rules.all_bins and rules.tfbs.any():
-        reasons[~bound] = NO_TFBS
-        if overlap is not None:
-            for index in np.flatnonzero(bound & places.exact[missing])[:MOST_CHECKED].tolist():
-                most = _best_overlap(int(missing[index]), windows, places, dataset, rules, overlap)
-                if abs(most - rules.min_overlap) < _EXACT:
-                    reasons[index] = AT_HALF
-                elif most < rules.min_overlap:
-                    reasons[index] = NOT_HELD
+    labelled = not rules.all_bins and bool(rules.tfbs.any())
+    if labelled:
+        reasons[~_with_label(windows, rules.tfbs)[missing]] = NO_TFBS
     reasons[_in_excluded(missing, places, dataset, rules)] = EXCLUDED
     reasons[_at_end(missing, places, dataset)] = AT_END
-    reasons[windows.unknown[missing] > rules.max_n * dataset.length] = TOO_MANY_N
+    reasons[np.isin(missing, unread)] = NOT_READ
+    reasons[windows.unknown[missing] > rules.most_n] = TOO_MANY_N
     for name, other in others.items():
         here = found_in(windows.forward[missing], [other.forward]) | found_in(windows.turned[missing], [other.forward])
         reasons[here] = ELSEWHERE.format(name)
     again = found_in(windows.forward[missing], [own.forward]) | found_in(windows.turned[missing], [own.forward])
     reasons[again] = MORE_OFTEN
+    if labelled and overlap is not None:
+        undecided = np.flatnonzero((reasons == UNTOLD) & places.exact[missing])
+        reasons[undecided[MOST_CHECKED:]] = NOT_LOOKED_UP
+        for index in undecided[:MOST_CHECKED].tolist():
+            most = _best_overlap(int(missing[index]), windows, places, dataset, rules, overlap)
+            if on_edge(most, rules.min_overlap):
+                reasons[index] = AT_HALF if rules.more else UNTOLD
+            elif most < rules.min_overlap:
+                reasons[index] = NOT_HELD
     found: list[str] = reasons.tolist()
     return found
 
@@ -149,23 +172,26 @@ def why_not_published(
     dataset: Dataset,
     rules: Rules,
     others: Mapping[str, Windows],
+    unread: Positions,
     overlap: Overlap | None,
 ) -> list[str]:
-    """The reason for every rebuilt window that is not published."""
+    """The reason for every rebuilt window that is not published; `unread` as in `why_not_rebuilt`."""
     reasons = np.full(len(extra), NOT_PUBLISHED, object)
+    reasons[np.isin(extra, unread)] = NOT_READ
+    for name, other in others.items():
+        keys = [other.forward, other.turned]
+        reasons[found_in(windows.forward[extra], keys)] = PUBLISHED_ELSEWHERE.format(name)
     if overlap is not None:
         rows = windows.row
         places = Places(
             dataset.contig[rows].astype(np.int64), dataset.start[rows], dataset.start[rows] + dataset.window,
             np.ones(len(rows), bool),
         )  # fmt: skip
-        for index, window in enumerate(extra[:MOST_CHECKED].tolist()):
-            most = _best_overlap(window, windows, places, dataset, rules, overlap)
-            if abs(most - rules.min_overlap) < _EXACT:
+        undecided = np.flatnonzero(reasons == NOT_PUBLISHED)
+        reasons[undecided[MOST_CHECKED:]] = NOT_LOOKED_UP
+        for index in undecided[:MOST_CHECKED].tolist():
+            if on_edge(_best_overlap(int(extra[index]), windows, places, dataset, rules, overlap), rules.min_overlap):
                 reasons[index] = ONLY_HALF
-    for name, other in others.items():
-        keys = [other.forward, other.turned]
-        reasons[found_in(windows.forward[extra], keys)] = PUBLISHED_ELSEWHERE.format(name)
     found: list[str] = reasons.tolist()
     return found
 
@@ -200,5 +226,5 @@ def _in_excluded(missing: Positions, places: Places, dataset: Dataset, rules: Ru
             here = np.flatnonzero(places.exact[missing] & (places.contig[missing] == index))
             begin = places.start[missing[here]] - dataset.context
             bases = covered(*rules.excluded[str(contig["name"])], begin, begin + dataset.length)
-            found[here] = bases > rules.max_excluded * dataset.length
+            found[here] = bases > rules.most_excluded
     return found

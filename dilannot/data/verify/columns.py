@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from dilannot.data.imported.deepsea import MARKERS, PublishedSplit
 from dilannot.data.published import published_markers
-from dilannot.data.verify.absence import MOST_CHECKED, Overlap
 from dilannot.data.verify.comparison import ColumnPair, MarkerDifference
 from dilannot.data.verify.matching import Pairs, Windows
+from dilannot.data.verify.overlap import MOST_CHECKED, Overlap, on_edge
 from dilannot.errors import DilannotError
 from dilannot.genome.intervals import Positions
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _SAMPLE = 100_000  # windows from which correlations are computed
 _BETTER, _LEAST = 0.1, 0.5  # correlation: how much better another column must fit, and how well
-_EXACT = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,7 @@ def marker_differences(
                 contig = str(dataset.contigs[dataset.contig[row]]["name"])
                 fraction = overlap(marker, contig, int(dataset.start[row]))
                 counts[2, marker] += 1
-                counts[3, marker] += abs(fraction - min_overlap) < _EXACT
+                counts[3, marker] += on_edge(fraction, min_overlap)
     total = counts[0] + counts[1]
     worst = [index for index in np.argsort(-total, kind="stable").tolist() if total[index]]
     of_dataset = {int(own): column for column, own in enumerate(columns.of_published.tolist()) if own >= 0}

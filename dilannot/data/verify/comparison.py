@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from dilannot.data.imported.deepsea import ORDER
+from dilannot.data.verify.absence import ELSEWHERE
+
 COMPARISON_VERSION = 1
 SHOWN = 10  # differences of a kind that are named one by one
+_FEW = 0.01  # of the windows that could match
 _KINDS = {
     "labels": "other labels",
     "sequence": "another sequence at the same place",
@@ -15,6 +20,10 @@ _KINDS = {
     "only_rebuilt": "only rebuilt",
     "twice": "published twice",
 }
+_COLUMNS = (
+    "split", "rows published", "windows", "rebuilt", "equal", "other labels", "other sequence", "only published",
+    "only rebuilt",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,13 @@ class SplitComparison:
     twice: int = 0
     reasons: dict[str, dict[str, int]] = field(default_factory=dict)
     first: dict[str, list[Difference]] = field(default_factory=dict)
+
+    @property
+    def matched(self) -> int:
+        """Windows that both have, in whatever split."""
+        reasons = self.reasons.get("only_published", {})
+        elsewhere = sum(count for reason, count in reasons.items() if reason.startswith(ELSEWHERE.format("")))
+        return self.equal + self.other_labels + self.other_sequence + elsewhere
 
     @property
     def agrees(self) -> bool:
@@ -111,7 +127,7 @@ class Comparison:
     @property
     def agrees(self) -> bool:
         """Nothing differs."""
-        alike = self.order == "AGCT" and not self.pairs and not self.not_published and self.compared == self.columns
+        alike = self.order == ORDER and not self.pairs and not self.not_published and self.compared == self.columns
         return alike and all(split.agrees for split in self.splits)
 
     def as_json(self) -> dict[str, Any]:
@@ -121,36 +137,66 @@ class Comparison:
 
 def report_lines(comparison: Comparison) -> list[str]:
     """The report in words: what, why, where."""
-    return [*_what(comparison), "", *_why(comparison), *_where(comparison)]
+    return [*_nothing(comparison), *_what(comparison), "", *_why(comparison), *_where(comparison)]
+
+
+def aligned(rows: Sequence[Sequence[str]], numbers: Sequence[int]) -> Iterator[str]:
+    """Rows of a table with its columns below each other, those of `numbers` to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = zip(row, widths, strict=True)
+        padded = [cell.rjust(width) if i in numbers else cell.ljust(width) for i, (cell, width) in enumerate(cells)]
+        yield "  ".join(padded).rstrip()
+
+
+def _nothing(comparison: Comparison) -> Iterator[str]:
+    matched = sum(split.matched for split in comparison.splits)
+    possible = sum(min(split.windows, split.rebuilt) for split in comparison.splits)
+    if matched <= _FEW * possible:
+        few = "hardly anything" if matched else "nothing"
+        yield f"{few} matches: is this the same genome and the same bin size?"
 
 
 def _what(comparison: Comparison) -> Iterator[str]:
     yield f"{comparison.dataset} against {comparison.published}:"
-    yield "split\trows published\twindows\trebuilt\tequal\tother labels\tother sequence\tonly published\tonly rebuilt"
+    rows: list[tuple[str, ...]] = [_COLUMNS]
     for each in comparison.splits:
         numbers = (
             each.rows, each.windows, each.rebuilt, each.equal, each.other_labels, each.other_sequence,
             each.only_published, each.only_rebuilt,
         )  # fmt: skip
-        yield "\t".join([each.split, *(f"{number:,}" for number in numbers)])
+        rows.append((each.split, *(f"{number:,}" for number in numbers)))
+    yield from aligned(rows, range(1, len(_COLUMNS)))
 
 
 def _why(comparison: Comparison) -> Iterator[str]:
     if comparison.agrees:
         yield "everything agrees: sequences, labels, splits"
         return
-    if comparison.order != "AGCT":
-        yield f"published one-hot order is {','.join(comparison.order)}, not A,G,C,T; compared under that order"
+    if comparison.order != ORDER:
+        order, usual = ",".join(comparison.order), ",".join(ORDER)
+        yield f"published one-hot order is {order}, not {usual}; compared under that order"
     yield from _why_columns(comparison)
     for each in comparison.splits:
         if each.turned:
             yield f"{each.split}: {each.turned:,} published windows are the reverse strand of the rebuilt"
         if each.twice:
             yield f"{each.split}: {each.twice:,} published rows repeat the sequence of another"
-        for kind, reasons in each.reasons.items():
-            for reason, count in sorted(reasons.items(), key=lambda item: -item[1]):
-                yield f"{each.split}: {count:,} {_KINDS[kind]}: {reason}"
+    yield from _why_absent(comparison)
     yield from _why_labels(comparison)
+
+
+def _why_absent(comparison: Comparison) -> Iterator[str]:
+    """Every reason once, with its windows in each split."""
+    for kind in ("only_published", "only_rebuilt"):
+        total: Counter[str] = Counter()
+        splits: dict[str, list[str]] = {}
+        for each in comparison.splits:
+            for reason, count in each.reasons.get(kind, {}).items():
+                total[reason] += count
+                splits.setdefault(reason, []).append(f"{count:,} {each.split}")
+        for reason, count in total.most_common():
+            yield f"{count:,} {_KINDS[kind]} ({', '.join(splits[reason])}): {reason}"
 
 
 def _why_columns(comparison: Comparison) -> Iterator[str]:
@@ -182,7 +228,8 @@ def _why_labels(comparison: Comparison) -> Iterator[str]:
     if checked:
         least = f"{100 * comparison.min_overlap:g} %"
         rule = f": published rule is 'more than {least}'" if half else ""
-        yield f"{half:,} of {checked:,} differences have an overlap of exactly {least}{rule}"
+        looked_up = " that were looked up" if checked < differing else ""
+        yield f"{half:,} of {checked:,} differences{looked_up} have an overlap of exactly {least}{rule}"
     for each in comparison.markers[:SHOWN]:
         yield (
             f"  {each.marker} (column {each.column}): {each.only_published:,} only published, "
@@ -197,6 +244,22 @@ def _where(comparison: Comparison) -> Iterator[str]:
         for kind, differences in split.first.items():
             yield ""
             yield f"{split.split}, {_KINDS[kind]} (row of the published arrays from 0, bases from 1):"
+            groups: dict[str, list[Difference]] = {}
             for each in differences:
-                row = "-" if each.row is None else f"row {each.row}"
-                yield "\t".join(["", row, each.place or "-", each.detail])
+                groups.setdefault(each.detail if kind in split.reasons else "", []).append(each)
+            for reason, members in groups.items():
+                if reason:
+                    yield f"  {reason}:"
+                yield from _places(members, "    " if reason else "  ", details=not reason)
+
+
+def _places(differences: Sequence[Difference], indent: str, *, details: bool) -> Iterator[str]:
+    rows = [
+        (
+            *([] if each.row is None else [f"row {each.row}"]),
+            each.place or "-",
+            *([each.detail] if details else []),
+        )
+        for each in differences  # all have a row, or none has
+    ]
+    yield from (indent + line for line in aligned(rows, [] if differences[0].row is None else [0]))

@@ -2,14 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from dilannot.data.grid import covered
+from dilannot.data.markers import Marker
+from dilannot.errors import DilannotError
 from dilannot.formats.bed import read_intervals
 from dilannot.genome.intervals import Positions, merge
+
+Overlap = Callable[[int, str, int], float]  # marker (column of the dataset), contig, start of the bin -> fraction
+
+MOST_CHECKED = 10_000  # bins of a kind that are looked up in the peaks
+_EXACT = 1e-9
+
+
+def on_edge(fraction: float, min_overlap: float) -> bool:
+    """Whether exactly the part of a bin that the rule turns on is covered."""
+    return abs(fraction - min_overlap) < _EXACT
+
+
+def files_of(markers: Sequence[Marker], files: Sequence[Path]) -> list[Path]:
+    """The peak file of every marker among `files`, by the name that the dataset has recorded.
+
+    Raises
+    ------
+    DilannotError
+        A marker's file is not there, or two have its name.
+    """
+    known: dict[str, list[Path]] = {}
+    for file in files:
+        known.setdefault(file.name, []).append(file)
+    for marker in markers:
+        found = known.get(marker.file, [])
+        if len(found) != 1:
+            problem = f"two files are called {marker.file!r}" if found else f"no peak file {marker.file!r} there"
+            raise DilannotError(f"{problem} for marker {marker.name}", where="--peaks")
+    return [known[marker.file][0] for marker in markers]
 
 
 class PeakOverlap:

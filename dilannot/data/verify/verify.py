@@ -13,7 +13,7 @@ import numpy as np
 
 from dilannot.data.imported.deepsea import ORDER, PublishedSplit, open_published, published_files
 from dilannot.data.splits import SPLITS
-from dilannot.data.verify.absence import Overlap, Places, Rules, find_places, why_not_published, why_not_rebuilt
+from dilannot.data.verify.absence import MOST_READ, Places, Rules, find_places, why_not_published, why_not_rebuilt
 from dilannot.data.verify.columns import Columns, differing_labels, marker_differences, other_columns
 from dilannot.data.verify.comparison import SHOWN, Comparison, Difference, SplitComparison
 from dilannot.data.verify.matching import (
@@ -26,6 +26,7 @@ from dilannot.data.verify.matching import (
     read_rebuilt,
     sequence_keys,
 )  # fmt: skip
+from dilannot.data.verify.overlap import Overlap, PeakOverlap, files_of
 from dilannot.errors import DilannotError
 from dilannot.genome.intervals import Positions
 from dilannot.genome.sequence import ALPHABET, reverse_complement
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from dilannot.data.dataset import Dataset
 
 _SAMPLE, _SAMPLES = 256, 8  # rows, in that many places
-_MOST_READ = 1_000  # windows whose sequence is read again to be compared base by base
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,23 @@ class _Both:
     columns: Columns
     published: dict[str, Windows]
     rebuilt: dict[str, Windows]
+
+
+def verify_dataset(
+    path: Path, published: Path, *, peaks: Sequence[Path] | None = None, progress: Progress | None = None
+) -> Comparison:
+    """Compare the dataset in a file with the DeepSEA bundle; `peaks` are the files that it was built from.
+
+    Raises
+    ------
+    DilannotError
+        See `verify`; also a marker whose peak file is not there.
+    """
+    from dilannot.data.dataset import Dataset
+
+    with Dataset(path) as dataset:
+        overlap = None if peaks is None else PeakOverlap(files_of(dataset.markers, peaks), dataset.window)
+        return verify(dataset, published, overlap=overlap, progress=progress)
 
 
 def verify(
@@ -75,10 +92,7 @@ def verify(
     if dataset.task != "window":
         raise DilannotError("is dense; DeepSEA published bins", where=dataset.path, remedy="use --task window")
     with open_published(published_files(published)) as splits:
-        if splits[0].length != dataset.length:
-            raise DilannotError(
-                f"has windows of {splits[0].length:,} bp, the dataset of {dataset.length:,}", where=splits[0].path
-            )
+        check_length(splits[0], dataset.length)
         columns = Columns.between(dataset, splits[0])
         with progress.task("comparing", len(SPLITS) + len(splits)) as task:
             rebuilt = {}
@@ -92,6 +106,22 @@ def verify(
                 read[split.split] = read_published(split)
                 task.advance(1, f"published {split.split}")
         return _compare(dataset, published, splits, order, columns, read, rebuilt, overlap)
+
+
+def check_length(published: PublishedSplit, length: int) -> None:
+    """Refuse published windows of another length than the dataset's.
+
+    Raises
+    ------
+    DilannotError
+        Naming the file.
+    """
+    if published.length != length:
+        raise DilannotError(
+            f"has windows of {published.length:,} bp, the dataset of {length:,}",
+            where=published.path,
+            remedy="build with other --bin and --context",
+        )
 
 
 def find_order(splits: Sequence[PublishedSplit], keys: Sequence[Keys]) -> str:
@@ -145,7 +175,10 @@ def _compare_split(both: _Both, split: PublishedSplit, pairs: Pairs) -> SplitCom
     matched = pairs.partner >= 0
     result.equal, result.turned = int(pairs.equal.sum()), int(pairs.turned.sum())
     result.other_labels = int((matched & ~pairs.equal).sum())
-    other = _same_place(both, split, pairs)
+    left, right = _same_place(both, split, pairs)
+    differing = _differing_bases(both, split, left[:MOST_READ], right[:MOST_READ])
+    # Fewer than half of the bases: else it is not the same place.
+    other = [each for each in zip(left.tolist(), right.tolist(), differing, strict=False) if 2 * each[2] < split.length]
     result.other_sequence = len(other)
     missing = np.setdiff1d(np.flatnonzero(~matched), [i for i, _, _ in other]).astype(np.int64)
     used = [*pairs.partner[matched].tolist(), *(j for _, j, _ in other)]
@@ -157,8 +190,8 @@ def _compare_split(both: _Both, split: PublishedSplit, pairs: Pairs) -> SplitCom
         Difference(int(ours.row[i]), _place(both.dataset, int(theirs.row[j])), f"{bases:,} of its bases differ")
         for i, j, bases in other[:SHOWN]
     ]
-    _explain_missing(both, missing, places, result)
-    _explain_extra(both, extra, result)
+    _explain_missing(both, missing, places, left[MOST_READ:], result)
+    _explain_extra(both, extra, right[MOST_READ:], result)
     _find_repeats(ours, result)
     result.first = {kind: found for kind, found in result.first.items() if found}
     return result
@@ -169,29 +202,28 @@ def _place(dataset: Dataset, row: int) -> str:
     return f"{dataset.contigs[dataset.contig[row]]['name']}:{start + 1}-{start + dataset.window}"
 
 
-def _same_place(both: _Both, split: PublishedSplit, pairs: Pairs) -> list[tuple[int, int, int]]:
-    """Unmatched windows between matched neighbours, as many on either side: the pairs, and how many bases differ.
-
-    Fewer than half may differ: else they are not the same place.
-    """
+def _same_place(both: _Both, split: PublishedSplit, pairs: Pairs) -> tuple[Positions, Positions]:
+    """Unmatched windows between matched neighbours, as many on either side: published, and the rebuilt one of each."""
     partner = pairs.partner
     known = np.flatnonzero(partner >= 0)
-    ours, theirs = both.published[split.split], both.rebuilt[split.split]
-    contig = both.dataset.contig[theirs.row]
-    steps = np.flatnonzero((np.diff(known) > 1) & (np.diff(known) == np.diff(partner[known])))
-    found: list[tuple[int, int, int]] = []
-    for i, j, count in zip(
-        known[steps].tolist(), partner[known[steps]].tolist(), np.diff(known)[steps].tolist(), strict=True
-    ):
-        for step in range(1, count if contig[j] == contig[j + count] else 0):
-            if len(found) >= _MOST_READ:
-                return found
-            row = int(ours.row[i + step])
-            rebuilt = both.dataset.sequence(theirs.row[[j + step]])
-            bases = int((split.codes(row, row + 1) != rebuilt).sum())
-            if bases * 2 < rebuilt.size:
-                found.append((i + step, j + step, bases))
-    return found
+    contig = both.dataset.contig[both.rebuilt[split.split].row]
+    first, last, steps = partner[known[:-1]], partner[known[1:]], np.diff(known)
+    fits = np.flatnonzero((steps > 1) & (last - first == steps) & (contig[first] == contig[last]))
+    inner = steps[fits] - 1
+    step = np.arange(1, inner.sum() + 1) - np.repeat(np.cumsum(inner) - inner, inner)
+    left, right = np.repeat(known[fits], inner) + step, np.repeat(first[fits], inner) + step
+    _, once = np.unique(right, return_index=True)
+    free = np.sort(once[~np.isin(right[once], partner[known])])
+    return left[free], right[free]
+
+
+def _differing_bases(both: _Both, split: PublishedSplit, left: Positions, right: Positions) -> list[int]:
+    """In how many bases published windows differ from rebuilt ones."""
+    ours, theirs = both.published[split.split].row[left], both.rebuilt[split.split].row[right]
+    return [
+        int((split.codes(row, row + 1) != both.dataset.sequence(np.array([other]))).sum())
+        for row, other in zip(ours.tolist(), theirs.tolist(), strict=True)
+    ]
 
 
 def _explain_labels(both: _Both, pairs: Pairs, result: SplitComparison) -> None:
@@ -216,11 +248,13 @@ def _of(keys: Positions, window: int, both: _Both) -> Positions:
     return found
 
 
-def _explain_missing(both: _Both, missing: Positions, places: Places, result: SplitComparison) -> None:
+def _explain_missing(
+    both: _Both, missing: Positions, places: Places, unread: Positions, result: SplitComparison
+) -> None:
     ours = both.published[result.split]
     others = {name: windows for name, windows in both.rebuilt.items() if name != result.split}
     reasons = why_not_rebuilt(
-        missing, ours, places, both.dataset, both.rules, others, both.rebuilt[result.split], both.overlap
+        missing, ours, places, both.dataset, both.rules, others, both.rebuilt[result.split], unread, both.overlap
     )
     result.reasons["only_published"] = dict(Counter(reasons))
     result.first["only_published"] = [
@@ -229,10 +263,10 @@ def _explain_missing(both: _Both, missing: Positions, places: Places, result: Sp
     ]
 
 
-def _explain_extra(both: _Both, extra: Positions, result: SplitComparison) -> None:
+def _explain_extra(both: _Both, extra: Positions, unread: Positions, result: SplitComparison) -> None:
     theirs = both.rebuilt[result.split]
     others = {name: windows for name, windows in both.published.items() if name != result.split}
-    reasons = why_not_published(extra, theirs, both.dataset, both.rules, others, both.overlap)
+    reasons = why_not_published(extra, theirs, both.dataset, both.rules, others, unread, both.overlap)
     result.reasons["only_rebuilt"] = dict(Counter(reasons))
     result.first["only_rebuilt"] = [
         Difference(None, _place(both.dataset, int(theirs.row[window])), reason)
