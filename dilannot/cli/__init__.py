@@ -117,5 +117,5 @@ def _explain(error: Exception) -> tuple[str, int] | None:
     # torch's error on a GPU is a class of its own, on a CPU a sentence.
     full = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
     if isinstance(error, MemoryError) or full:
-        return "out of memory; use a smaller --batch-size or --tile", ENVIRONMENT
+        return "out of memory; use fewer --threads, a smaller --batch-size or --tile", ENVIRONMENT
     return None

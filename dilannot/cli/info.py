@@ -16,8 +16,14 @@ _SHOWN = 8  # entries of a list
 @click.command("info", short_help="What a dataset, run or tracks folder is")
 @click.argument("path", type=options.PATH)
 @options.as_json
-def command(path: Path, as_json: bool) -> None:
+@click.option(
+    "--report", type=options.PATH, help="Of a dataset: write what is odd about it to this file (.html, .txt, .md)."
+)
+@options.force
+def command(path: Path, as_json: bool, report: Path | None, force: bool) -> None:
     """Say what PATH is: a dataset, a run or a tracks folder."""
+    if report is not None:
+        _write_report(path, report, force)
     from dilannot.cli.console import print_json
     from dilannot.errors import printable
     from dilannot.info import describe
@@ -29,6 +35,16 @@ def command(path: Path, as_json: bool) -> None:
     click.echo(f"{record['path']}: {record['kind']}")
     for line in _lines(record):
         click.echo(printable(line))
+
+
+def _write_report(path: Path, report: Path, force: bool) -> None:
+    from dilannot.outputs import check_distinct, check_new_file
+    from dilannot.report.dataset import check_report_name, write_dataset_report
+
+    check_report_name(report)
+    check_new_file(report, force=force)
+    check_distinct(report, [path])
+    write_dataset_report(path, report)
 
 
 def _lines(record: dict[str, Any], indent: str = "  ") -> Iterator[str]:

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import dilannot
-from dilannot.data.arrays import WindowTable, genome_arrays, label_arrays, marker_arrays, sequence_arrays
+from dilannot.data.arrays import Arrays, WindowTable, genome_arrays, label_arrays, marker_arrays, sequence_arrays
 from dilannot.data.genome import PackedContig, read_genome
 from dilannot.data.grid import Grid
 from dilannot.data.inputs import Inputs, find_inputs, report_inputs
@@ -22,7 +22,7 @@ from dilannot.data.labels import MarkerLabels, label_units
 from dilannot.data.settings import BuildSettings, Mode
 from dilannot.data.splits import OTHER, SPLITS, Candidates, assign, default_mode
 from dilannot.data.windows import check_contigs, good_units, read_excluded
-from dilannot.data.write import write_dataset
+from dilannot.data.write import portable, write_dataset
 from dilannot.errors import DilannotError
 from dilannot.formats.bed import read_intervals
 from dilannot.formats.compression import check_input
@@ -82,9 +82,7 @@ def build_dataset(
     check_new_file(output, force=force)
     if genome.is_dir():
         raise DilannotError(
-            "is a directory, not a file",
-            where=genome,
-            remedy="the genome comes first: GENOME PEAKS...",
+            "is a directory, not a file", where=genome, remedy="the genome comes first: GENOME PEAKS..."
         )
     check_input(genome)
     inputs = find_inputs(peaks, markers)
@@ -94,40 +92,51 @@ def build_dataset(
         check_new_file(output, force=force)  # another build may have finished just before
         bases = read_genome(genome, progress)
         grid = Grid.over([part.contig for part in bases], settings.unit)
-        check_contigs([contig.name for contig in grid.contigs], settings)
+        check_contigs(list(grid.index), settings)
+        excluded, elsewhere = read_excluded(exclude, list(grid.index), progress)
         dropped: Counter[str] = Counter()
-        excluded, elsewhere = read_excluded(exclude, [contig.name for contig in grid.contigs], progress)
         keep = good_units(bases, genome, grid, excluded, settings, dropped)
         labels = _read_labels(inputs, grid, settings, threads or os.cpu_count() or 1, progress)
-        inputs, labels, too_few = _with_enough_peaks(inputs, labels, settings.min_peaks, progress)
-        if settings.task == "window" and not settings.all_bins:
-            _keep_tfbs_bins(keep, inputs, labels, dropped)
-        mode, row_of, table = _split(grid, keep, settings, dropped)
-        _check_labelled(inputs, labels, row_of, progress)
         record = {
             "dilannot": dilannot.__version__,
             "command": command,
             "genome": portable(genome, output.parent),
             "exclude": [portable(path, output.parent) for path in exclude],
-            "settings": settings.as_record(mode),
-            **_summary(inputs, bases, labels, table, dropped),
             "excluded_contigs_unknown": elsewhere,
-            "markers_left_out": too_few,
         }
-        arrays = {
-            **genome_arrays(grid.contigs, table),
-            **marker_arrays(labels, inputs.markers),
-            **label_arrays(labels, row_of, table, settings.unit),
-            **sequence_arrays(bases, table, settings),
-        }
-        record["intervals"] = len(arrays["labels/marker"])
+        arrays = _assemble(_Read(bases, grid, inputs, labels, keep, dropped), settings, record, progress)
         write_dataset(output, arrays, record, task=settings.task, window=settings.unit, context=settings.reach)
     return record
 
 
-def portable(path: Path, folder: Path) -> str:
-    """A path given relative stays relative, now to the folder of the dataset: both can move together."""
-    return str(path) if path.is_absolute() else os.path.relpath(path, folder)
+@dataclass(slots=True)
+class _Read:
+    """Everything that was read: the genome, its grid, the labels of every marker, and which units can be windows."""
+
+    bases: list[PackedContig]
+    grid: Grid
+    inputs: Inputs
+    labels: list[MarkerLabels]
+    keep: NDArray[np.bool_]
+    dropped: Counter[str]
+
+
+def _assemble(read: _Read, settings: BuildSettings, record: dict[str, Any], progress: Progress) -> Arrays:
+    """Choose windows and markers; the dataset's arrays. `record` is completed, `read` emptied."""
+    inputs, labels, too_few = _with_enough_peaks(read.inputs, read.labels, settings.min_peaks, progress)
+    if settings.task == "window" and not settings.all_bins:
+        _keep_tfbs_bins(read.keep, inputs, labels, read.dropped)
+    mode, row_of, table = _split(read.grid, read.keep, settings, read.dropped)
+    _check_labelled(inputs, labels, row_of, progress)
+    record |= {"settings": settings.as_record(mode), **_summary(inputs, read.bases, labels, table, read.dropped)}
+    arrays = {
+        **genome_arrays(read.grid.contigs, table),
+        **marker_arrays(labels, inputs.markers),
+        **label_arrays(labels, row_of, table, settings.unit),
+        **sequence_arrays(read.bases, table, settings),
+    }
+    record |= {"intervals": len(arrays["labels/marker"]), "markers_left_out": too_few}
+    return arrays
 
 
 def _read_labels(
@@ -273,14 +282,14 @@ def summary_lines(record: dict[str, Any]) -> list[str]:
         f"{record['bases']:,} bp, {sum(windows.values()):,} windows kept: "
         + ", ".join(f"{count:,} {name}" for name, count in windows.items())
         + f" (split by {record['settings']['split']})",
-        f"windows dropped: {why or 'none'}; {_contigs(dropped['short_contigs'])} shorter than a window",
+        f"windows dropped: {why or 'none'}{_short_contigs(dropped['short_contigs'])}",
         f"{record['intervals']:,} {'label intervals' if record['settings']['task'] == 'dense' else 'labels'} of "
-        f"{record['markers']:,} marker(s)",
+        f"{record['markers']:,} {'marker' if record['markers'] == 1 else 'markers'}",
     ]
     if record["ambiguous_bases"]:
         lines.append(f"{record['ambiguous_bases']:,} ambiguous IUPAC letters read as N")
     return lines
 
 
-def _contigs(count: int) -> str:
-    return "1 contig is" if count == 1 else f"{count:,} contigs are"
+def _short_contigs(count: int) -> str:
+    return "" if not count else f"; {count:,} {'contig is' if count == 1 else 'contigs are'} shorter than a window"

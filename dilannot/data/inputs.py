@@ -116,11 +116,12 @@ def report_inputs(inputs: Inputs, progress: Progress) -> None:
     classes = count_by_class(marker.marker_class for marker in inputs.markers)
     source = {
         "table": f" as {inputs.table} says",
-        "published": "; the published ones among them recognised by file name",
+        "published": "; published ones known by file name, other classes guessed",
         "guessed": "; classes guessed from file names",
     }[inputs.named]
     chosen = f" (of {len(inputs.markers) + inputs.unselected})" if inputs.unselected else ""
-    progress.say(f"{len(inputs.markers)} markers{chosen}: {classes}{source}")
+    count = len(inputs.markers)
+    progress.say(f"{count} {'marker' if count == 1 else 'markers'}{chosen}: {classes}{source}")
     if inputs.ignored:
         names = ", ".join(path.name for path in inputs.ignored[:5])
         more = f" and {len(inputs.ignored) - 5} more" if len(inputs.ignored) > 5 else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,11 @@ from dilannot.data import schema
 from dilannot.data.arrays import Arrays
 from dilannot.data.settings import Task
 from dilannot.outputs import check_space, replacing, signals_deferred
+
+
+def portable(path: Path, folder: Path) -> str:
+    """A path given relative stays relative, now to the folder of the dataset: both can move together."""
+    return str(path) if path.is_absolute() else os.path.relpath(path, folder)
 
 
 class _CarefulFile(io.FileIO):

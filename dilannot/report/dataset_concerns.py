@@ -24,13 +24,14 @@ FEW_PEAKS = 50
 
 def find_concerns(facts: DatasetFacts) -> list[Concern]:
     """All of them, those that spoil most first."""
+    peaks = not facts.record.get("imported")  # published arrays have no peaks to count
     return [
         *_elsewhere(facts),
-        *_dropped(facts),
+        *(_dropped(facts) if peaks else ()),
         *_splits(facts),
-        *_without_peaks(facts),
+        *(_without_peaks(facts) if peaks else ()),
         *_without_positives(facts),
-        *_few_peaks(facts),
+        *(_few_peaks(facts) if peaks else ()),
         *_uneven(facts),
         *_everywhere(facts),
         *_duplicates(facts),
@@ -96,7 +97,7 @@ def _without_peaks(facts: DatasetFacts) -> Iterator[Concern]:
 
 
 def _without_positives(facts: DatasetFacts) -> Iterator[Concern]:
-    has_peaks = facts.counts["peaks_read"] > 0
+    has_peaks = (facts.counts["peaks_read"] > 0) | bool(facts.record.get("imported"))
     nowhere = has_peaks & (facts.positives.sum(axis=1) == 0)
     if nowhere.any():
         found = _named(facts, nowhere)

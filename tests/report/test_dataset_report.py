@@ -13,6 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from conftest import Cli
 
 from dilannot.data import schema
 from dilannot.data.markers import FIELDS, Marker
@@ -124,7 +125,7 @@ def test_numbers_are_those_of_the_dataset(dataset: Path, tmp_path: Path) -> None
     }
     assert f"{record['intervals']:,}" in parsed.text
     assert "1 contig not drawn" not in parsed.text  # chrM is longer than 1 % of chr1
-    assert {row["file"] for row in parsed.table("file", "SHA-256, unpacked")} == {
+    assert {row["file"] for row in parsed.table("file", "SHA-256 of the file")} == {
         f"{name}.narrowPeak" for name in names
     }
 
@@ -400,3 +401,10 @@ def test_a_genome_and_all_markers_of_deepsea(tmp_path: Path) -> None:
     found = (tmp_path / "report.html").read_text()
     assert len(found) < 3_000_000
     assert len(Parsed(found).table("name", "class")) == 919
+
+
+def test_an_existing_dataset_can_be_reported(cli: Cli, dataset: Path, tmp_path: Path) -> None:
+    assert cli("info", dataset, "--report", tmp_path / "r.txt").code == 0
+    write_dataset_report(dataset, tmp_path / "again.txt")
+    assert (tmp_path / "r.txt").read_bytes() == (tmp_path / "again.txt").read_bytes()
+    assert cli("info", dataset, "--report", tmp_path / "r.txt").code == 1

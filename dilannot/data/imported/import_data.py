@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 
 import dilannot
-from dilannot.data.build import portable
 from dilannot.data.imported.deepsea import LENGTH, MARKERS, ORDER, published_files
 from dilannot.data.imported.gather import gathered_arrays
 from dilannot.data.imported.gather_deepsea import gather_deepsea
@@ -21,7 +20,7 @@ from dilannot.data.markers import UNKNOWN, Marker, check_markers
 from dilannot.data.published import published_markers
 from dilannot.data.settings import BIN
 from dilannot.data.splits import SPLITS
-from dilannot.data.write import write_dataset
+from dilannot.data.write import portable, write_dataset
 from dilannot.errors import USAGE, DilannotError
 from dilannot.outputs import check_distinct, check_new_file, locked
 from dilannot.progress import Progress, Silent
