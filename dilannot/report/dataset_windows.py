@@ -71,7 +71,7 @@ def map_section(facts: DatasetFacts) -> Section:
         Column("contig"), Column("", "drawing"), Column("length, bp", "count", minor=True), Column("windows", "count"),
         *(Column(name, "count", minor=True) for name in SPLITS),
     ]  # fmt: skip
-    parts: list[Part] = [Legend([*zip(SPLITS, colours, strict=True)]), Table(columns, rows)]
+    parts: list[Part] = [Legend([*zip(SPLITS, colours, strict=True), ("no window", "line")]), Table(columns, rows)]
     if full < 1:
         parts.insert(0, f"Windows are few and far between: a strip is full where they take {100 * full:.0f} % of it.")
     hidden = len(facts.contig_names) - len(drawn)

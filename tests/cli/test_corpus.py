@@ -25,6 +25,7 @@ if CORPUS.exists():
 else:
     CASES = []
 BUILD = [row for row in CASES if row["command"] == "build-data"]
+BEDS = [row for row in CASES if row["path"].startswith("bed/")]
 REGIONS = [row for row in CASES if row["path"].startswith("@region=")]
 
 # What the table says in words of its "ok" cases, as figures: peaks read by marker (None: only that it builds).
@@ -90,6 +91,31 @@ def look_into(case: str, path: Path, genome: Path, err: str) -> None:
         assert "README.txt" in err
     if case == "tiny_contigs.fa":
         assert "2 contigs are shorter" in err
+
+
+@pytest.mark.parametrize("row", BEDS, ids=lambda row: row["path"])
+def test_region_files_as_exclusions(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: dict[str, str]
+) -> None:
+    """With no base of a window allowed in them, regions take every window they touch."""
+    monkeypatch.chdir(tmp_path)
+    build = ("build-data", CORPUS / "good/ref.fa", CORPUS / "good/peaks", "--split", "windows", "--window", 10)
+    result = cli(*build, "--max-n", 1, "--max-excluded", 0, "--exclude", CORPUS / row["path"])
+    if row["outcome"] == "error":
+        assert result.code == 1
+        assert re.search(row["check"], result.err)
+        assert not os.listdir()
+        return
+    assert result.code == 0, result.err
+    lengths = {contig.name: contig.length for contig, _ in read_contigs(CORPUS / "good/ref.fa")}
+    touched = set()
+    for line in (CORPUS / row["path"]).read_text().splitlines():
+        fields = line.split("\t")
+        if len(fields) > 2 and fields[0] in lengths:
+            touched |= {(fields[0], base // 10) for base in range(int(fields[1]), int(fields[2]))}
+    whole = {(name, window) for name, window in touched if (window + 1) * 10 <= lengths[name]}
+    assert whole
+    assert describe(Path("dataset.h5"))["provenance"]["windows_dropped"]["excluded"] == len(whole)
 
 
 @pytest.mark.parametrize("row", REGIONS, ids=lambda row: row["path"])
