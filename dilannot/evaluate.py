@@ -151,7 +151,7 @@ def evaluate(
     split: str = "test",
     weights: Which = "best",
     output: Path | None = None,
-    batch_size: int = 4,
+    batch_size: int | None = None,
     device: str = "auto",
     force: bool = False,
     progress: Progress | None = None,
@@ -171,7 +171,7 @@ def evaluate(
     output
         File name without extension; by default `RUN/evaluation-SPLIT`.
     batch_size
-        Windows a step.
+        Windows a step; without it as many as make 100,000 nt.
     device
         auto, cpu, cuda or cuda:N.
     force
@@ -200,7 +200,14 @@ def evaluate(
         _check_windows(record, data, given=dataset is not None, progress=progress)
         loaded = load_network(record, weights)
         network = loaded.network.to(where)
-        histograms, _ = score_split(network, data, split, batch_size=batch_size, device=where, progress=progress)
+        histograms, _ = score_split(
+            network,
+            data,
+            split,
+            batch_size=batch_size or max(1, 100_000 // data.length),
+            device=where,
+            progress=progress,
+        )
         result = Evaluation(
             str(run),
             str(data.path),

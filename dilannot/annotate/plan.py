@@ -13,6 +13,7 @@ from dilannot.annotate.store import RUN_BYTES
 from dilannot.errors import DilannotError
 from dilannot.formats.indexed_fasta import Genome
 from dilannot.genome.intervals import Interval, merge, parse_region
+from dilannot.models import task_of
 from dilannot.progress import Progress
 from dilannot.run import Run
 
@@ -50,6 +51,12 @@ def make_plan(run: Run, genome: Path | None, regions: Sequence[str], progress: P
     DilannotError
         No genome where the run says it is, a recorded genome that changed, or a region that is not in it.
     """
+    if task_of(run.model) != "dense":
+        raise DilannotError(
+            f"was trained on bins ({run.model}): only networks with an output for every nucleotide annotate",
+            where=run.folder,
+            remedy="train on a dense dataset",
+        )
     opened = Genome(genome or run.recorded_file("genome", "annotate"), progress)
     _compare_genome(run, opened, recorded=genome is None, progress=progress)
     return Plan(opened, resolve(regions, opened.lengths, progress), safe_names([marker.name for marker in run.markers]))

@@ -154,7 +154,7 @@ def command(
     for report in reports:
         write_dataset_report(output, report)
         progress.say(f"wrote {report}")
-    progress.say(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB){options.next_step(record, output)}")
+    progress.say(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB){options.next_step(output)}")
     if verify is not None and not _verified(output, verify, inputs, progress):
         click.get_current_context().exit(1)
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     type=options.PATH,
     help="Name of the .tsv and .json files, without extension.  [default: RUN/evaluation-SPLIT]",
 )
-@click.option("--batch-size", type=click.IntRange(1), default=4, show_default=True, help="Windows a step.")
+@click.option("--batch-size", type=click.IntRange(1), help="Windows a step.")
 @options.device
 @options.threads
 @options.as_json
@@ -42,7 +42,7 @@ def command(
     split: str,
     weights: str,
     output: Path | None,
-    batch_size: int,
+    batch_size: int | None,
     device: str,
     threads: int | None,
     as_json: bool,

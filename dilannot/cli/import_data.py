@@ -61,4 +61,4 @@ def command(
     )
     for line in summary_lines(record):
         progress.say(line)
-    progress.say(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB){options.next_step(record, output)}")
+    progress.say(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB){options.next_step(output)}")

@@ -79,9 +79,7 @@ def recorded_command() -> str:
     return shlex.join(kept)
 
 
-def next_step(record: dict[str, Any], output: Path) -> str:
-    """What comes after a dataset: networks learn from dense ones."""
-    if record["settings"]["task"] != "dense":
-        return ""
+def next_step(output: Path) -> str:
+    """What comes after a dataset."""
     argument = "" if output == Path("dataset.h5") else f" {shlex.quote(str(output))}"
     return f"; next: dilannot train{argument}"

@@ -13,10 +13,13 @@ from dilannot.cli import options
 @click.argument("dataset", type=options.PATH, default=Path("dataset.h5"))
 @click.option("-o", "--output", type=options.PATH, default=Path("run"), show_default=True, help="Run folder to make.")
 @click.option(
+    "--model", metavar="NAME", help="Network.  [default: dilated for dense datasets, deepsea for window ones]"
+)
+@click.option(
     "--epochs", type=click.IntRange(1), default=10, show_default=True, help="Passes over the training windows."
 )
 @click.option("--max-steps", type=click.IntRange(1), help="Stop after this many steps.")
-@click.option("--batch-size", type=click.IntRange(1), default=2, show_default=True, help="Windows a step.")
+@click.option("--batch-size", type=click.IntRange(1), help="Windows a step.  [default: 2 dense ones, 100 of a bin]")
 @click.option(
     "--learning-rate",
     type=click.FloatRange(0, min_open=True),
@@ -40,9 +43,10 @@ from dilannot.cli import options
 def command(
     dataset: Path,
     output: Path,
+    model: str | None,
     epochs: int,
     max_steps: int | None,
-    batch_size: int,
+    batch_size: int | None,
     learning_rate: float,
     reverse_complement: bool,
     shift: int,
@@ -54,7 +58,10 @@ def command(
     dry_run: bool,
     quiet: bool,
 ) -> None:
-    """Train the dilated network of Gupta & Rush 2017 on DATASET (default: dataset.h5).
+    """Train a network on DATASET (default: dataset.h5).
+
+    Dense datasets: dilated (Gupta & Rush 2017). Window datasets: logistic, mlp, conv3, deepsea, danq, dilated3,
+    dilated6, dilated6-paper, deep-dilated, basset.
 
     Writes a run folder: what the network is, its markers, settings, one row of metrics per epoch, and the weights of
     the best and the last epoch. The best epoch is the one with the highest mean PR AUC over the classes of the
@@ -69,15 +76,17 @@ def command(
     settings = Settings(
         epochs,
         max_steps or 0,
-        batch_size,
+        batch_size or 0,
         learning_rate,
         reverse_complement=reverse_complement,
         shift=shift,
         seed=seed,
     )
     if dry_run:
-        click.echo(plan(dataset, settings))
+        click.echo(plan(dataset, settings, model))
         return
-    train(dataset, output, settings=settings, device=device, workers=workers, force=force, progress=progress)
+    train(
+        dataset, output, model=model, settings=settings, device=device, workers=workers, force=force, progress=progress
+    )
     argument = "" if output == Path("run") else f" {output}"
     progress.say(f"wrote {output}; next: dilannot evaluate{argument}")

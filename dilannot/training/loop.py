@@ -18,7 +18,7 @@ from dilannot.data.order import Augmentation
 from dilannot.data.splits import SPLITS, TRAIN
 from dilannot.errors import DilannotError
 from dilannot.evaluate import class_means, score_split
-from dilannot.models import Network, build, count_parameters, full_arguments, task_of
+from dilannot.models import Network, build, count_parameters, full_arguments, names, takes, task_of
 from dilannot.outputs import locked, make_folder, write_text
 from dilannot.predict import choose_device
 from dilannot.progress import Progress, Silent
@@ -45,18 +45,22 @@ class _Training:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
 
+DEFAULT_MODELS = {"dense": "dilated", "window": "deepsea"}
+
+
 def total_steps(dataset: Dataset, settings: Settings) -> int:
     """Steps that training will take."""
     steps = settings.epochs * -(-len(dataset.rows("train")) // settings.batch_size)
     return min(steps, settings.max_steps or steps)
 
 
-def plan(dataset: Path, settings: Settings, model: str = "dilated") -> str:
+def plan(dataset: Path, settings: Settings, model: str | None = None) -> str:
     """What a training would do, in a sentence."""
     with Dataset(dataset) as data:
+        model, settings = model or DEFAULT_MODELS[data.task], settings.for_task(data.task)
         _check_dataset(data, model, settings)
         return (
-            f"{total_steps(data, settings):,} steps of {settings.batch_size} x {data.window:,} nt over "
+            f"{model}, {total_steps(data, settings):,} steps of {settings.batch_size} x {data.window:,} nt over "
             f"{len(data.rows('train')):,} windows and {len(data.markers):,} markers, "
             f"{settings.epochs} epochs, validated on {len(data.rows('validation')):,} windows"
         )
@@ -66,7 +70,7 @@ def train(
     dataset: Path,
     output: Path,
     *,
-    model: str = "dilated",
+    model: str | None = None,
     arguments: dict[str, Any] | None = None,
     settings: Settings | None = None,
     device: str = "auto",
@@ -83,7 +87,8 @@ def train(
     output
         Run folder to make.
     model, arguments
-        Registered name of the network, and its constructor's arguments where they are not the defaults.
+        Registered name of the network (`DEFAULT_MODELS` without it), and its constructor's arguments where they are
+        not the defaults.
     settings
         See `Settings`.
     device
@@ -102,15 +107,17 @@ def train(
     where = choose_device(device)
     _check_output(output, force)
     with Dataset(dataset) as data:
+        model, settings = model or DEFAULT_MODELS[data.task], settings.for_task(data.task)
         _check_dataset(data, model, settings)
+        arguments = ({"length": data.length} if takes(model, "length") else {}) | (arguments or {})
         torch.manual_seed(settings.seed)
-        network = build(model, len(data.markers), **(arguments or {})).to(where)
+        network = build(model, len(data.markers), **arguments).to(where)
         _start_from_base_rates(network, data)
         make_folder(output)
         with locked(output):
             for name in (*FILES, *EVALUATIONS):
                 (output / name).unlink(missing_ok=True)
-            run = _record(data, output, model, arguments or {}, settings)
+            run = _record(data, output, model, arguments, settings)
             run.save()
             optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate)
             schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -153,9 +160,7 @@ def _check_dataset(data: Dataset, model: str, settings: Settings) -> None:
         raise DilannotError(
             f"is a {data.task} dataset, and model {model!r} learns from {task_of(model)} ones",
             where=data.path,
-            remedy=f"build it with --task {task_of(model)}"
-            if data.task == "dense" or data.provenance["genome"]
-            else "networks for windows have to be registered in Python",
+            remedy=f"use one of {', '.join(names(data.task))}",
         )
     for split in ("train", "validation"):
         if not len(data.rows(split)):

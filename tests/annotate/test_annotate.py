@@ -193,3 +193,10 @@ def test_info_on_tracks(tracks: Path) -> None:
     assert record["kind"] == "tracks"
     assert record["classes"] == {"TFBS": 3}
     assert record["missing"] == []
+
+
+def test_a_network_of_bins_is_refused_before_anything_is_written(inputs: Inputs, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", inputs.genome, "toy-bin")
+    with pytest.raises(DilannotError, match="was trained on bins"):
+        annotate(run, output=tmp_path / "tracks")
+    assert not (tmp_path / "tracks").exists()

@@ -81,7 +81,7 @@ def test_a_network_learns_what_can_be_learnt(inputs: object, tmp_path: Path) -> 
 
 def test_max_steps_ends_the_training(dataset: Path, tmp_path: Path) -> None:
     settings = Settings(epochs=50, max_steps=3, batch_size=8)
-    assert plan(dataset, settings).startswith("3 steps")
+    assert plan(dataset, settings).startswith("dilated, 3 steps")
     train(dataset, tmp_path / "run", arguments=THIN, settings=settings)
     assert [row["step"] for row in metrics(tmp_path / "run")] == ["3"]
 
@@ -99,7 +99,7 @@ def test_the_saved_network_is_the_trained_one(dataset: Path, tmp_path: Path) -> 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_weights(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forward = registry._NETWORKS["dilated"].forward
+    forward = registry._NETWORKS["dilated"].network.forward
     steps = 0
 
     def diverge(self: torch.nn.Module, sequence: torch.Tensor, keep: tuple[int, int] | None = None) -> torch.Tensor:
@@ -108,7 +108,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_weights(
         result: torch.Tensor = forward(self, sequence, keep)
         return result * float("nan") if steps > 12 and self.training else result
 
-    monkeypatch.setattr(registry._NETWORKS["dilated"], "forward", diverge)
+    monkeypatch.setattr(registry._NETWORKS["dilated"].network, "forward", diverge)
     with pytest.raises(DilannotError, match="loss is nan at step 13"):
         train(dataset, tmp_path / "run", arguments=THIN, settings=SETTINGS)
     assert load_network(read_run(tmp_path / "run")).epoch == 1
@@ -192,8 +192,8 @@ def test_a_network_of_the_other_task_is_refused(inputs: Inputs, dataset: Path, t
     bins = BuildSettings(task="window", bin=50, context=75, split="blocks")
     build_dataset(inputs.genome, [inputs.peak_folder], tmp_path / "d.h5", bins)
     with pytest.raises(DilannotError, match=r"d\.h5: is a window dataset, and model 'dilated' learns from dense ones"):
-        train(tmp_path / "d.h5", tmp_path / "run")
-    with pytest.raises(DilannotError, match="build it with --task window"):
+        train(tmp_path / "d.h5", tmp_path / "run", model="dilated")
+    with pytest.raises(DilannotError, match="use one of dilated"):
         train(dataset, tmp_path / "run", model="toy-bin")
     assert not (tmp_path / "run").exists()
 

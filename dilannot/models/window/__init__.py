@@ -1,0 +1,1 @@
+"""Networks with one output per window and marker (thesis Task 1)."""
