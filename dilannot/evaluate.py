@@ -184,14 +184,7 @@ def evaluate(
     """
     progress = progress or Silent()
     record = read_run(run)
-    stem = output or run / f"evaluation-{split}"
-    if stem.suffix in (".tsv", ".json"):
-        stem = stem.with_suffix("")
-    if not stem.name:
-        raise DilannotError("is no file name", where=f"--output {stem}", remedy="give a name without extension")
-    files = [stem.with_name(stem.name + suffix) for suffix in (".tsv", ".json")]
-    for file in files:
-        check_new_file(file, force=force)
+    files = _output_files(output or run / f"evaluation-{split}", force)
     where = choose_device(device)
     with Dataset(dataset or record.recorded_file("dataset", "evaluate")) as data:
         check_same_markers(record, data.markers, data.path)
@@ -223,6 +216,18 @@ def evaluate(
     write_text(result.table, "".join("\t".join(row) + "\n" for row in rows))
     write_json(result.record, result.as_json())
     return result
+
+
+def _output_files(stem: Path, force: bool) -> list[Path]:
+    """The table and the record, `stem` with either extension; refused where they may not be written."""
+    if stem.suffix in (".tsv", ".json"):
+        stem = stem.with_suffix("")
+    if not stem.name:
+        raise DilannotError("is no file name", where=f"--output {stem}", remedy="give a name without extension")
+    files = [stem.with_name(stem.name + suffix) for suffix in (".tsv", ".json")]
+    for file in files:
+        check_new_file(file, force=force)
+    return files
 
 
 def _check_windows(run: Run, data: Dataset, *, given: bool, progress: Progress) -> None:

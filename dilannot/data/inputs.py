@@ -7,7 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from dilannot.data.markers import TABLE_NAME, Marker, count_by_class, find_peak_files, markers_of_files, read_table
+from dilannot.data.markers import (
+    MOST,
+    TABLE_NAME,
+    Marker,
+    count_by_class,
+    find_peak_files,
+    markers_of_files,
+    read_table,
+)
 from dilannot.data.names import matches
 from dilannot.data.published import recognise
 from dilannot.errors import DilannotError, near
@@ -15,7 +23,6 @@ from dilannot.formats.compression import check_input
 from dilannot.progress import Progress
 
 _TABLES = (".tsv", ".txt", ".csv")
-_MOST = 1 << 16  # markers are numbered with two bytes
 
 Named = Literal["table", "published", "guessed"]
 
@@ -68,8 +75,8 @@ def find_inputs(peaks: Sequence[Path], selection: Sequence[str] = ()) -> Inputs:
         check_input(tables[0])
     inputs = _with_table(tables[0], files, ignored) if tables else _without_table(files, ignored)
     inputs = _choose(inputs, globs) if globs else inputs
-    if len(inputs.markers) > _MOST:
-        raise DilannotError(f"{len(inputs.markers):,} markers; a dataset holds {_MOST:,}", where=str(peaks[0]))
+    if len(inputs.markers) > MOST:
+        raise DilannotError(f"{len(inputs.markers):,} markers; a dataset holds {MOST:,}", where=str(peaks[0]))
     return inputs
 
 

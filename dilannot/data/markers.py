@@ -17,6 +17,7 @@ UNKNOWN = "unknown"
 FIELDS = ("name", "class", "cell", "target", "treatment", "file")
 TABLE_NAME = "markers.tsv"
 MAX_NAME = 1000  # characters
+MOST = 1 << 16  # markers of a dataset: they are numbered with two bytes
 
 _SUFFIXES = (".narrowpeak", ".broadpeak", ".gappedpeak", ".bed")
 _COMPRESSED = (".gz", ".bgz")

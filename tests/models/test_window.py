@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from conftest import REPOSITORY
 
+from dilannot.cli import train
 from dilannot.errors import DilannotError
 from dilannot.models import build, count_parameters, names
 from dilannot.predict import predicting
@@ -84,3 +86,10 @@ def test_the_lstm_has_one_bias_a_gate() -> None:
 def test_windows_that_are_too_short_are_refused() -> None:
     with pytest.raises(DilannotError, match="windows of 20 bp are too short"):
         build("deepsea", 2, length=20)
+
+
+def test_the_help_and_the_page_name_every_network() -> None:
+    page = (REPOSITORY / "docs/how-to/train.md").read_text()
+    for name in (*SOURCES, "dilated"):
+        assert f"`{name}`" in page
+        assert name in (train.command.help or "")

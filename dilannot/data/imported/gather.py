@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 from dilannot.data import schema
 from dilannot.data.arrays import Arrays, checked_sequence, field_arrays
 from dilannot.data.labels import position_type
-from dilannot.data.markers import Marker
+from dilannot.data.markers import MOST, Marker
 from dilannot.data.splits import SPLITS
 from dilannot.errors import DilannotError
 from dilannot.formats.sparse_pickle import MarkerRuns
 from dilannot.genome.intervals import Positions, runs
 from dilannot.genome.sequence import ALPHABET, Codes, N, pack, unpack
 
-MOST_MARKERS = 1 << 16  # they are numbered with two bytes
 _LETTERS = np.frombuffer(ALPHABET.encode(), np.uint8)
 
 
@@ -114,8 +113,8 @@ def check_marker_count(markers: int, path: Path) -> None:
     DilannotError
         Naming the file they are in.
     """
-    if markers > MOST_MARKERS:
-        raise DilannotError(f"has {markers:,} label columns; a dataset holds {MOST_MARKERS:,}", where=path)
+    if markers > MOST:
+        raise DilannotError(f"has {markers:,} label columns; a dataset holds {MOST:,}", where=path)
 
 
 def gathered_arrays(parts: Sequence[Part], markers: Sequence[Marker], *, unit: int, dense: bool) -> Arrays:
