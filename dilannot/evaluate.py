@@ -16,7 +16,6 @@ from dilannot.data.dataset import Dataset
 from dilannot.data.markers import Marker, class_order
 from dilannot.errors import DilannotError
 from dilannot.metrics import ScoreHistograms, Scores
-from dilannot.models import task_of
 from dilannot.outputs import check_new_file, write_json, write_text
 from dilannot.predict import choose_device, predicting
 from dilannot.progress import Progress, Silent
@@ -154,6 +153,7 @@ def evaluate(
     batch_size: int | None = None,
     device: str = "auto",
     force: bool = False,
+    trust_code: bool = False,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Score a run on a split of a dataset and write `OUTPUT.tsv` and `OUTPUT.json`.
@@ -176,6 +176,8 @@ def evaluate(
         auto, cpu, cuda or cuda:N.
     force
         Overwrite the two files.
+    trust_code
+        See `load_network`.
 
     Raises
     ------
@@ -191,7 +193,7 @@ def evaluate(
         if not len(data.rows(split)):
             raise DilannotError(f"holds no {split} windows", where=data.path, remedy="choose another with --split")
         _check_windows(record, data, given=dataset is not None, progress=progress)
-        loaded = load_network(record, weights)
+        loaded = load_network(record, weights, trust_code=trust_code)
         network = loaded.network.to(where)
         histograms, _ = score_split(
             network,
@@ -234,9 +236,9 @@ def _check_windows(run: Run, data: Dataset, *, given: bool, progress: Progress) 
     """Other windows or another split than in training: a test window may be one the network has learnt."""
     if data.digest == run.dataset_digest:
         return
-    if data.task != task_of(run.model):
+    if data.task != run.output:
         raise DilannotError(
-            f"is a {data.task} dataset, and {run.folder} learnt from a {task_of(run.model)} one", where=data.path
+            f"is a {data.task} dataset, and {run.folder} learnt from a {run.output} one", where=data.path
         )
     if not given:
         raise DilannotError(

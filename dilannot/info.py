@@ -83,7 +83,11 @@ def _run(path: Path) -> dict[str, Any]:
     return {
         "model": run.model,
         "arguments": run.arguments,
+        "output": run.output,
+        "code": run.code,
         "window": run.window,
+        "length": run.length,
+        "motifs": run.motifs,
         "markers": len(run.markers),
         "classes": _by_class([marker.marker_class for marker in run.markers]),
         "epochs": len(rows),

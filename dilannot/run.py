@@ -6,6 +6,7 @@ settings.toml       how it was trained
 metrics.csv         one row per epoch
 best.safetensors    weights of the best epoch on the validation split, with thresholds for calls
 last.safetensors    weights of the last epoch
+network.py          a copy of the file of the user's own that the network came from, where it is not dilannot's
 """
 
 from __future__ import annotations
@@ -33,13 +34,26 @@ if TYPE_CHECKING:
     import torch
 
 FORMAT = "dilannot-run"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 RECORD, MARKERS, SETTINGS, METRICS = "run.json", "markers.tsv", "settings.toml", "metrics.csv"
 WEIGHTS = {"best": "best.safetensors", "last": "last.safetensors"}
-_FIELDS = ("model", "arguments", "window", "genome", "dataset", "dataset_digest", "contigs")
+CODE = "network.py"
+_FIELDS = (
+    "model",
+    "output",
+    "arguments",
+    "code",
+    "window",
+    "length",
+    "motifs",
+    "genome",
+    "dataset",
+    "dataset_digest",
+    "contigs",
+)
 _HEADER = "dilannot"  # key of our record in the weights' header
 EVALUATIONS = tuple(f"evaluation-{split}{suffix}" for split in SPLITS for suffix in (".tsv", ".json"))
-FILES = (RECORD, MARKERS, SETTINGS, METRICS, *WEIGHTS.values())
+FILES = (RECORD, MARKERS, SETTINGS, METRICS, *WEIGHTS.values(), CODE)
 
 Which = Literal["best", "last"]
 
@@ -52,12 +66,12 @@ class Run:
     ----------
     folder
         Where it lies.
-    model, arguments
-        Name and constructor arguments of the network.
+    model, output, arguments
+        Name of the network, whether it is dense or for windows, and its constructor arguments.
     markers
         Its output columns.
-    window
-        Length it was trained on, nt.
+    window, length
+        Labelled bases of a window (of a bin, in a network for windows), and those of its sequence, nt.
     genome, dataset
         Paths as recorded: relative ones start at the folder. `genome` is empty, and `contigs` too, where the dataset
         was imported.
@@ -67,18 +81,26 @@ class Run:
         Of the genome: name, length, md5.
     settings
         Of the training.
+    code
+        `file` and `sha256` of the user's own file the network came from; None for one of dilannot's.
+    motifs
+        `file`, `sha256` and `count` of the motifs its filters started from; None without.
     """
 
     folder: Path
     model: str
+    output: str
     arguments: dict[str, Any]
     markers: list[Marker]
     window: int
+    length: int
     genome: str
     dataset: str
     dataset_digest: str
     contigs: list[dict[str, Any]]
     settings: dict[str, Any]
+    code: dict[str, str] | None = None
+    motifs: dict[str, Any] | None = None
 
     def path_of(self, recorded: str) -> Path:
         """A recorded path, seen from here."""
@@ -112,6 +134,9 @@ class Run:
 
     def save(self) -> None:
         """Write everything but weights and metrics."""
+        if self.code is not None:
+            with replacing(self.folder / CODE) as temporary:
+                temporary.write_bytes(self.path_of(self.code["file"]).read_bytes())
         rows = [FIELDS, *(marker.row() for marker in self.markers)]
         write_text(self.folder / MARKERS, "".join("\t".join(row) + "\n" for row in rows))
         write_text(self.folder / SETTINGS, tomli_w.dumps(self.settings))
@@ -120,8 +145,12 @@ class Run:
             "format_version": FORMAT_VERSION,
             "dilannot": dilannot.__version__,
             "model": self.model,
+            "output": self.output,
             "arguments": self.arguments,
+            "code": self.code,
             "window": self.window,
+            "length": self.length,
+            "motifs": self.motifs,
             "dataset": self.dataset,
             "dataset_digest": self.dataset_digest,
             "genome": self.genome,
@@ -215,15 +244,22 @@ class Weights:
     thresholds: NDArray[np.float64]
 
 
-def load_network(run: Run, which: Which = "best") -> Weights:
+def load_network(run: Run, which: Which = "best", *, trust_code: bool = False) -> Weights:
     """Rebuild the network and load its weights, strictly.
 
     Shapes and types are compared before a byte of weights is read; the digest after.
 
+    Parameters
+    ----------
+    run, which
+        The run, and which of its weights.
+    trust_code
+        Whether `network.py` in the run folder may be run, where the file it is a copy of is not there as it was.
+
     Raises
     ------
     DilannotError
-        No weights yet, a damaged file, or weights that are not this network's.
+        No weights yet, a damaged file, weights that are not this network's, or code that is not trusted.
     """
     import torch
     from safetensors import SafetensorError, safe_open
@@ -233,6 +269,8 @@ def load_network(run: Run, which: Which = "best") -> Weights:
     path = run.folder / WEIGHTS[which]
     if not path.is_file():
         raise DilannotError("weights not found: this run did not finish an epoch", where=path, remedy="train it again")
+    if run.code is not None:
+        _load_code(run, run.code, trust_code)
     with torch.device("meta"):
         network = build(run.model, len(run.markers), **run.arguments)
     wanted = network.state_dict()
@@ -259,6 +297,28 @@ def load_network(run: Run, which: Which = "best") -> Weights:
         raise DilannotError("corrupt: the weights do not match their checksum", where=path, remedy="train it again")
     network.load_state_dict(tensors, strict=True, assign=True)
     return Weights(network, digest, epoch, np.array(thresholds))
+
+
+def _load_code(run: Run, code: dict[str, str], trust_code: bool) -> None:
+    """Register the user's own network: from the file it came from, or from the run's copy if that is trusted."""
+    from dilannot.models.own_file import load_file
+
+    def as_recorded(path: Path) -> bool:
+        return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == code["sha256"]
+
+    original, copy = run.path_of(code["file"]), run.folder / CODE
+    if as_recorded(original):
+        load_file(original)
+    elif not as_recorded(copy):
+        raise DilannotError("is not the code this run was trained with", where=copy, remedy="train it again")
+    elif not trust_code:
+        raise DilannotError(
+            f"is code that would be run, and {original} is not there as it was",
+            where=copy,
+            remedy="read it, then say --trust-code",
+        )
+    else:
+        load_file(copy)
 
 
 def _compare(wanted: dict[str, torch.Tensor], found: dict[str, tuple[int, ...]], path: Path) -> None:

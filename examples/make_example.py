@@ -1,13 +1,15 @@
-"""How the data in this folder were made: a 6-Mb slice of hg19 chr20 and the ENCODE peaks of 40 markers inside it.
+"""How the data in this folder were made: a 6-Mb slice of hg19 chr20, the ENCODE peaks of 40 markers inside it, motifs.
 
     python make_example.py SOURCE
 
-SOURCE holds chr20.fa.gz (UCSC hg19, bgzip), markers.tsv (columns name, class, file) and peaks/ (the chr20 lines of the
-original ENCODE and Roadmap files). The contig keeps its name and length; outside the slice it is N.
+SOURCE holds chr20.fa.gz (UCSC hg19, bgzip), markers.tsv (columns name, class, file), peaks/ (the chr20 lines of the
+original ENCODE and Roadmap files) and JASPAR2024_CORE_vertebrates.meme.gz. The contig keeps its name and length;
+outside the slice it is N.
 """
 
 import csv
 import gzip
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -19,10 +21,18 @@ CONTIG, START, END = "chr20", 30_000_000, 36_000_000  # 0-based half-open
 LINE = 60
 TFBS = 25
 CTCF = 4
+# One of each factor among these peaks, where JASPAR has several that of most sites (of CTCF its core, not the variants
+# of over 30 bp), and of the pairs c-Fos and c-Myc bind in, FOS::JUN and MAX::MYC. PHF8, Pol2, Rad21, SMC3 have none.
+MOTIFS = {
+    "MA0139.2", "MA0154.5", "MA0080.7", "MA0684.3", "MA0047.4", "MA0114.5", "MA0162.5", "MA0473.4", "MA0058.4",
+    "MA0809.3", "MA0750.3", "MA0814.3", "MA0466.4", "MA0476.2", "MA0099.4", "MA0147.4", "MA0059.2", "MA0491.3",
+    "MA1522.2", "MA0088.2",
+}  # fmt: skip
 
 
 def main(source: Path) -> None:
     write_genome(source / "chr20.fa.gz")
+    write_motifs(source / "JASPAR2024_CORE_vertebrates.meme.gz")
     with open(source / "markers.tsv", newline="") as table:
         rows = list(csv.DictReader(table, delimiter="\t"))
     peaks = {row["file"]: slice_peaks(source / "peaks" / row["file"]) for row in rows}
@@ -46,6 +56,13 @@ def write_genome(fasta: Path) -> None:
         plain.writelines(sequence[at : at + LINE] + "\n" for at in range(0, length, LINE))
         plain.flush()
         pysam.tabix_compress(plain.name, str(HERE / "chr20.fa.gz"), force=True)
+
+
+def write_motifs(file: Path) -> None:
+    """The header and the chosen motifs as they stand, in the order of the file."""
+    header, *motifs = re.split(r"^(?=MOTIF )", gzip.decompress(file.read_bytes()).decode(), flags=re.MULTILINE)
+    chosen = [motif for motif in motifs if motif.split()[1] in MOTIFS]
+    (HERE / "motifs.meme").write_text(header + "".join(chosen))
 
 
 def slice_peaks(file: Path) -> bytes:

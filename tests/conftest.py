@@ -149,7 +149,7 @@ def make_run(folder: Path, genome: Path, model: str, n_markers: int = 3, **argum
 
     from dilannot.data.markers import Marker
     from dilannot.formats.fasta import read_contigs
-    from dilannot.models import build
+    from dilannot.models import build, entry
     from dilannot.run import Run, save_weights
 
     torch.manual_seed(0)
@@ -162,7 +162,18 @@ def make_run(folder: Path, genome: Path, model: str, n_markers: int = 3, **argum
     contigs = [{"name": c.name, "length": c.length, "md5": c.md5} for c, _ in read_contigs(genome)]
     folder.mkdir()
     run = Run(
-        folder, model, dict(arguments), markers, 500, str(genome), str(genome.with_name("dataset.h5")), "", contigs, {}
+        folder=folder,
+        model=model,
+        output=entry(model).output,
+        arguments=dict(arguments),
+        markers=markers,
+        window=200 if entry(model).output == "window" else 500,
+        length=arguments.get("length", 500),
+        genome=str(genome),
+        dataset=str(genome.with_name("dataset.h5")),
+        dataset_digest="",
+        contigs=contigs,
+        settings={},
     )
     run.save()
     thresholds = np.array([0.5, 0.6, np.nan])[:n_markers]

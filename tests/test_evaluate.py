@@ -108,7 +108,10 @@ def test_a_dataset_that_changed_since_training_is_refused(inputs: Inputs, tmp_pa
     path = tmp_path / "d.h5"
     build_dataset(inputs.genome, [inputs.peak_folder], path, BuildSettings(window=500))
     train(
-        path, tmp_path / "run", settings=Settings(epochs=1, max_steps=1), arguments={"filters": [4, 4, 4], "hidden": 3}
+        path,
+        tmp_path / "run",
+        settings=Settings(epochs=1, max_steps=1),
+        arguments={"filters": [4], "dilations": [1], "hidden": 3},
     )
     build_dataset(inputs.genome, [inputs.peak_folder], path, BuildSettings(window=500, seed=1), force=True)
     with pytest.raises(DilannotError, match="its windows or splits differ"):

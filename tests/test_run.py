@@ -15,7 +15,7 @@ from dilannot.run import load_network, read_run
 
 @pytest.fixture(scope="module")
 def good(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    thin = {"filters": [4, 5, 6], "hidden": 7, "dilations": [1, 3], "kernel": 5, "stride": 5}
+    thin = {"filters": [4, 5, 6], "hidden": 7, "dilations": [1, 1, 3], "kernel": 5, "stride": 5}
     return make_run(tmp_path_factory.mktemp("run") / "run", inputs.genome, "dilated", **thin)
 
 
@@ -53,12 +53,12 @@ def test_a_run_rebuilds_itself(run: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t.pop("output.bias"), "'output.bias' is missing"),
+        (lambda t: t.pop("head.2.bias"), "'head.2.bias' is missing"),
         (lambda t: t.update(extra=torch.zeros(1)), "'extra' is unexpected"),
-        (lambda t: t.update({"output.bias": torch.zeros(9)}), r"output.bias has shape \(9,\)"),
-        (lambda t: t.update({"output.bias": torch.zeros(3, dtype=torch.float64)}), "output.bias has dtype"),
-        (lambda t: t["output.bias"].fill_(float("nan")), "NaN"),
-        (lambda t: t["output.bias"].add_(1), "checksum"),
+        (lambda t: t.update({"head.2.bias": torch.zeros(9)}), r"head.2.bias has shape \(9,\)"),
+        (lambda t: t.update({"head.2.bias": torch.zeros(3, dtype=torch.float64)}), "head.2.bias has dtype"),
+        (lambda t: t["head.2.bias"].fill_(float("nan")), "NaN"),
+        (lambda t: t["head.2.bias"].add_(1), "checksum"),
     ],
 )
 def test_weights_that_are_not_the_run_are_refused(run: Path, change: object, message: str) -> None:

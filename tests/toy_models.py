@@ -23,9 +23,6 @@ class ToyBases(nn.Module):
         codes = torch.arange(1, self.n_outputs + 1)[None, :, None]
         return torch.where(sequence[:, None, start:end] == codes, self.scale, -self.scale)
 
-    def start_from(self, base_rates: Tensor) -> None:
-        pass
-
     def context(self) -> Context:
         return Context(0, 0, 1)
 
@@ -52,14 +49,11 @@ class ToyBlocks(nn.Module):
         logits = nn.functional.conv1d(nn.functional.pad(blocks, (self.BEFORE, self.AFTER)), self.weights)
         return logits.repeat_interleave(self.STRIDE, dim=2)[:, :, start:end]
 
-    def start_from(self, base_rates: Tensor) -> None:
-        pass
-
     def context(self) -> Context:
         return Context(self.BEFORE * self.STRIDE, self.AFTER * self.STRIDE + self.STRIDE - 1, self.STRIDE)
 
 
-@register("toy-bin", task="window")
+@register("toy-bin", output="window")
 class ToyBin(nn.Module):
     """One logit a marker from the base composition of the whole window."""
 
@@ -75,6 +69,3 @@ class ToyBin(nn.Module):
     def start_from(self, base_rates: Tensor) -> None:
         with torch.no_grad():
             self.linear.bias.copy_(torch.logit(base_rates, eps=1e-6))
-
-    def context(self) -> Context:
-        return Context(0, 0, 1)

@@ -18,16 +18,15 @@ from dilannot.annotate.compress import LEVELS, run_lengths
 from dilannot.annotate.plan import TRACK_BYTES, Plan, make_plan
 from dilannot.annotate.store import Stage
 from dilannot.annotate.stream import Stretch, stream
+from dilannot.annotate.walk import walk_of
 from dilannot.annotate.write import Track, Written, write_tracks
 from dilannot.errors import DilannotError
-from dilannot.models import context_of
 from dilannot.outputs import check_space, locked, make_folder, publish, removed_if_empty, working_folder, write_json
 from dilannot.predict import choose_device, predicting
 from dilannot.progress import Progress, Silent
 from dilannot.run import Run, Weights, Which, load_network, read_run
 from dilannot.tracks import FORMAT, FORMAT_VERSION, MANIFEST, SUFFIXES, files_of, read_manifest
 
-TILE = 25_000  # nt; the length of a training window
 _STAGE = "runs.tmp"
 
 
@@ -50,16 +49,19 @@ def annotate(
     threshold: float | None = None,
     merge_gap: int = MERGE_GAP,
     min_length: int = MIN_LENGTH,
-    tile: int = TILE,
+    tile: int | None = None,
     batch_size: int | None = None,
     device: str = "auto",
     processes: int | None = None,
     force: bool = False,
+    trust_code: bool = False,
     progress: Progress | None = None,
 ) -> Annotation:
     """Stream regions of a genome through a run and write its tracks.
 
-    Every position gets the probability that one pass over its whole contig would give it. Unknown bases (N) get none.
+    Every position gets the probability that one pass over its whole contig would give it; from a network without a
+    finite context (LSTM), that of the window in whose middle half it lies; from a network for windows, that of its bin.
+    Unknown bases (N) get none.
 
     Parameters
     ----------
@@ -79,7 +81,7 @@ def annotate(
     merge_gap, min_length
         Calls this close, nt, are one; shorter ones are dropped.
     tile
-        Kept nt of a tile.
+        Kept nt of a tile; about 25,000 without it.
     batch_size
         Tiles predicted together; 1 on a CPU, 8 on a GPU by default.
     device
@@ -88,6 +90,8 @@ def annotate(
         Writers at work at the same time; one per core by default.
     force
         Overwrite tracks that lie there.
+    trust_code
+        See `load_network`.
 
     Raises
     ------
@@ -98,8 +102,10 @@ def annotate(
     record, where = read_run(run), choose_device(device)
     plan = make_plan(record, genome, regions, progress)
     stale = _check_output(output, plan, force)
-    loaded = load_network(record, weights)
-    _check_options(threshold, tile, context_of(loaded.network).stride)
+    loaded = load_network(record, weights, trust_code=trust_code)
+    walk = walk_of(loaded.network, record, tile)
+    if threshold is not None and not 0 < threshold <= 1:
+        raise DilannotError(f"a threshold of {threshold}", where="--threshold", remedy="give a probability above 0")
     thresholds = usable_thresholds(np.full(len(plan.names), threshold) if threshold else loaded.thresholds).tolist()
     _warn_of_coarse_tracks(thresholds, progress)
     make_folder(output)
@@ -109,15 +115,12 @@ def annotate(
         check_space(output, plan.disk[0], f"annotating {plan.nucleotides:,} nt for {len(plan.names)} markers")
         with open(work / _STAGE, "wb") as handle:
             stage = Stage(handle, len(tracks), lambda runs: _check_tracks_fit(output, runs))
-            network = loaded.network.to(where)
-            with predicting(network):
+            with predicting(loaded.network.to(where)):
                 stretches = stream(
-                    network,
+                    walk,
                     plan.genome,
                     plan.regions,
                     thresholds=torch.tensor(thresholds, device=where),
-                    context=context_of(network),
-                    tile=tile,
                     batch_size=batch_size or _batch_size(where),
                     device=where,
                 )
@@ -128,13 +131,6 @@ def annotate(
         rows = [_row(record, track, written[track.marker]) for track in tracks]
         _finish(work, output, stale, _manifest(record, loaded, plan, nucleotides, rows))
     return Annotation(output, nucleotides, rows)
-
-
-def _check_options(threshold: float | None, tile: int, stride: int) -> None:
-    if threshold is not None and not 0 < threshold <= 1:
-        raise DilannotError(f"a threshold of {threshold}", where="--threshold", remedy="give a probability above 0")
-    if tile % stride:
-        raise DilannotError(f"a tile of {tile} nt", where="--tile", remedy=f"give a multiple of {stride}")
 
 
 def _warn_of_coarse_tracks(thresholds: list[float], progress: Progress) -> None:

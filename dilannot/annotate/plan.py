@@ -13,7 +13,6 @@ from dilannot.annotate.store import RUN_BYTES
 from dilannot.errors import DilannotError
 from dilannot.formats.indexed_fasta import Genome
 from dilannot.genome.intervals import Interval, merge, parse_region
-from dilannot.models import task_of
 from dilannot.progress import Progress
 from dilannot.run import Run
 
@@ -25,11 +24,12 @@ TRACK_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an annotation is going to do."""
+    """What an annotation is going to do; values change at most every `bin_length` nt."""
 
     genome: Genome
     regions: list[Interval]
     names: list[str]
+    bin_length: int = 1
 
     @property
     def nucleotides(self) -> int:
@@ -39,7 +39,8 @@ class Plan:
     @property
     def disk(self) -> tuple[int, int]:
         """Bytes it takes while it runs: at least about this, hardly more than that."""
-        few, many = (runs * self.nucleotides // 1000 * len(self.names) for runs in (_FEW_RUNS, _MANY_RUNS))
+        most = -(-1000 // self.bin_length)
+        few, many = (min(runs, most) * self.nucleotides // 1000 * len(self.names) for runs in (_FEW_RUNS, _MANY_RUNS))
         return few * (RUN_BYTES + TRACK_BYTES), many * (RUN_BYTES + TRACK_BYTES)
 
 
@@ -51,15 +52,11 @@ def make_plan(run: Run, genome: Path | None, regions: Sequence[str], progress: P
     DilannotError
         No genome where the run says it is, a recorded genome that changed, or a region that is not in it.
     """
-    if task_of(run.model) != "dense":
-        raise DilannotError(
-            f"was trained on bins ({run.model}): only networks with an output for every nucleotide annotate",
-            where=run.folder,
-            remedy="train on a dense dataset",
-        )
     opened = Genome(genome or run.recorded_file("genome", "annotate"), progress)
     _compare_genome(run, opened, recorded=genome is None, progress=progress)
-    return Plan(opened, resolve(regions, opened.lengths, progress), safe_names([marker.name for marker in run.markers]))
+    names = safe_names([marker.name for marker in run.markers])
+    bin_length = run.window if run.output == "window" else 1
+    return Plan(opened, resolve(regions, opened.lengths, progress), names, bin_length)
 
 
 def _compare_genome(run: Run, genome: Genome, *, recorded: bool, progress: Progress) -> None:

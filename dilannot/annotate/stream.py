@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dilannot.annotate.compress import CALLED, LEVELS
+from dilannot.annotate.walk import Walk
 from dilannot.formats.indexed_fasta import Genome
 from dilannot.genome.intervals import Interval
 from dilannot.genome.sequence import Codes, N
-from dilannot.genome.tiles import Context, Tile, cover
+from dilannot.genome.tiles import Tile
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,28 +54,24 @@ def quantise(logits: Tensor, thresholds: Tensor) -> Tensor:
 
 
 def stream(
-    network: torch.nn.Module,
+    walk: Walk,
     genome: Genome,
     regions: Iterable[Interval],
     *,
     thresholds: Tensor,
-    context: Context,
-    tile: int,
     batch_size: int,
     device: torch.device,
 ) -> Iterator[Stretch]:
-    """Predict regions; the result does not depend on how they are cut.
+    """Predict regions; the result does not depend on which regions they are part of.
 
     Parameters
     ----------
-    network
-        In evaluation mode.
+    walk
+        Of a network in evaluation mode.
     regions
         Disjoint, in genome order.
     thresholds
         (T,) probabilities of a called position, on the device.
-    tile
-        Kept nt of a tile, a multiple of the network's stride.
     batch_size
         Tiles of one shape that are predicted together.
 
@@ -85,17 +82,25 @@ def stream(
     """
     batch: list[tuple[Tile, Codes]] = []
     for region in regions:
-        for piece in cover(region, tile, context, genome.contigs[region.contig].length):
-            codes = genome.fetch(piece.contig, piece.read_start, piece.read_end)
+        for piece in walk.tiles(region, genome.contigs[region.contig].length):
+            codes = _read(genome, piece)
             known = _kept(piece, codes) != N
             if batch and (len(batch) == batch_size or _shape(piece) != _shape(batch[0][0]) or not known.any()):
-                yield from _predict(network, batch, thresholds, device)
+                yield from _predict(walk, batch, thresholds, device)
                 batch = []
             if known.any():
                 batch.append((piece, codes))
             else:
                 yield Stretch(piece.contig, piece.keep_start, known, None)
-    yield from _predict(network, batch, thresholds, device)
+    yield from _predict(walk, batch, thresholds, device)
+
+
+def _read(genome: Genome, tile: Tile) -> Codes:
+    """Base codes of a tile; N where it leaves its contig."""
+    length = genome.contigs[tile.contig].length
+    inside = genome.fetch(tile.contig, max(0, tile.read_start), min(length, tile.read_end))
+    before, after = max(0, -tile.read_start), max(0, tile.read_end - length)
+    return np.pad(inside, (before, after), constant_values=N) if before or after else inside
 
 
 def _shape(tile: Tile) -> tuple[int, int, int]:
@@ -107,12 +112,12 @@ def _kept(tile: Tile, codes: Codes) -> Codes:
 
 
 def _predict(
-    network: torch.nn.Module, batch: list[tuple[Tile, Codes]], thresholds: Tensor, device: torch.device
+    walk: Walk, batch: list[tuple[Tile, Codes]], thresholds: Tensor, device: torch.device
 ) -> Iterator[Stretch]:
     if not batch:
         return
     _, start, end = _shape(batch[0][0])
     sequence = torch.from_numpy(np.stack([codes for _, codes in batch])).to(device)
-    predicted = quantise(network(sequence, keep=(start, end)), thresholds).cpu().numpy()
+    predicted = quantise(walk.predict(sequence, start, end), thresholds).cpu().numpy()
     for (tile, codes), of_tile in zip(batch, predicted, strict=True):
         yield Stretch(tile.contig, tile.keep_start, _kept(tile, codes) != N, of_tile)

@@ -33,10 +33,11 @@ if TYPE_CHECKING:
     "--merge-gap", type=click.IntRange(0), default=50, show_default=True, help="Calls this close, nt, are one."
 )
 @click.option("--min-length", type=click.IntRange(1), default=50, show_default=True, help="Shortest call, nt.")
-@click.option("--tile", type=click.IntRange(1), default=25_000, show_default=True, help="Kept nt of a tile.")
+@click.option("--tile", type=click.IntRange(1), help="Kept nt of a tile.  [default: about 25,000]")
 @click.option(
     "--batch-size", type=click.IntRange(1), help="Tiles predicted together.  [default: 1 on a CPU, 8 on a GPU]"
 )
+@options.trust_code
 @options.device
 @options.threads
 @options.force
@@ -51,8 +52,9 @@ def command(
     threshold: float | None,
     merge_gap: int,
     min_length: int,
-    tile: int,
+    tile: int | None,
     batch_size: int | None,
+    trust_code: bool,
     device: str,
     threads: int | None,
     force: bool,
@@ -63,7 +65,8 @@ def command(
 
     Writes per marker MARKER.bw, the probability of every position in steps of 0.01, and MARKER.bed, the calls, and
     tracks.json, which says what is in the folder. Tiles are read with enough context that the result equals one pass
-    over the whole contig. Where the genome is N, the tracks are empty.
+    over the whole contig; networks with an LSTM read overlapping windows as long as in training and keep the middle
+    half of each; networks for bins give every bin one value. Where the genome is N, the tracks are empty.
     """
     from dilannot.cli.console import start
 
@@ -88,6 +91,7 @@ def command(
         device=device,
         processes=threads,
         force=force,
+        trust_code=trust_code,
         progress=progress,
     )
     calls = sum(track["calls"] for track in result.tracks)

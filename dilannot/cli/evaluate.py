@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @options.device
 @options.threads
 @options.as_json
+@options.trust_code
 @options.force
 @options.quiet
 def command(
@@ -46,6 +47,7 @@ def command(
     device: str,
     threads: int | None,
     as_json: bool,
+    trust_code: bool,
     force: bool,
     quiet: bool,
 ) -> None:
@@ -69,6 +71,7 @@ def command(
         batch_size=batch_size,
         device=device,
         force=force,
+        trust_code=trust_code,
         progress=progress,
     )
     if as_json:

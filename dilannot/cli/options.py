@@ -31,6 +31,13 @@ weights = click.option(
     show_default=True,
     help="Those of the epoch that validated best, or of the last.",
 )
+trust_code = click.option(
+    "--trust-code", is_flag=True, help="Run RUN/network.py, the code of a network that is not dilannot's own."
+)
+model_arguments = click.option(
+    "--set", "arguments", multiple=True, metavar="NAME=VALUE",
+    help="Argument of the network, as hidden=200 or filters=64,120; repeatable.",
+)  # fmt: skip
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 
 _FILTERS = {

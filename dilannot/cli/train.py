@@ -13,7 +13,15 @@ from dilannot.cli import options
 @click.argument("dataset", type=options.PATH, default=Path("dataset.h5"))
 @click.option("-o", "--output", type=options.PATH, default=Path("run"), show_default=True, help="Run folder to make.")
 @click.option(
-    "--model", metavar="NAME", help="Network.  [default: dilated for dense datasets, deepsea for window ones]"
+    "--model", metavar="NAME|FILE.py:CLASS",
+    help="Network: see dilannot models.  [default: dilated for dense datasets, deepsea for window ones]",
+)  # fmt: skip
+@options.model_arguments
+@click.option(
+    "--motifs",
+    type=options.PATH,
+    metavar="FILE",
+    help="JASPAR or MEME motifs that the network's first filters start from.",
 )
 @click.option(
     "--epochs", type=click.IntRange(1), default=10, show_default=True, help="Passes over the training windows."
@@ -44,6 +52,8 @@ def command(
     dataset: Path,
     output: Path,
     model: str | None,
+    arguments: tuple[str, ...],
+    motifs: Path | None,
     epochs: int,
     max_steps: int | None,
     batch_size: int | None,
@@ -60,8 +70,8 @@ def command(
 ) -> None:
     """Train a network on DATASET (default: dataset.h5).
 
-    Dense datasets: dilated (Gupta & Rush 2017). Window datasets: logistic, mlp, conv3, deepsea, danq, dilated3,
-    dilated6, dilated6-paper, deep-dilated, basset.
+    dilannot models lists the networks, dilannot models NAME the arguments that --set changes. A network of your own is
+    a class in a file: --model my_net.py:MyNet.
 
     Writes a run folder: what the network is, its markers, settings, one row of metrics per epoch, and the weights of
     the best and the last epoch. The best epoch is the one with the highest mean PR AUC over the classes of the
@@ -83,10 +93,19 @@ def command(
         seed=seed,
     )
     if dry_run:
-        click.echo(plan(dataset, settings, model))
+        click.echo(plan(dataset, settings, model, arguments, motifs))
         return
     train(
-        dataset, output, model=model, settings=settings, device=device, workers=workers, force=force, progress=progress
+        dataset,
+        output,
+        model=model,
+        arguments=arguments,
+        motifs=motifs,
+        settings=settings,
+        device=device,
+        workers=workers,
+        force=force,
+        progress=progress,
     )
     argument = "" if output == Path("run") else f" {output}"
     progress.say(f"wrote {output}; next: dilannot evaluate{argument}")

@@ -34,6 +34,8 @@ class Dataset:
         The file, its marker table, and `dense` or `window`.
     window, context, length
         Labelled bases of a window, those of sequence on either side, and all of them, nt.
+    inputs
+        Names of the tensors in its batches.
     positions
         Label positions of a window: `window` in a dense dataset, 1 for a bin.
     split
@@ -43,6 +45,8 @@ class Dataset:
     digest
         SHA-256 of contigs, windows and their splits: what must not change between training and testing.
     """
+
+    inputs = ("sequence",)
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -22,14 +22,62 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A stretch of contig to read, from a multiple of the network's stride on, and the part of it whose predictions
-    are kept (0-based half-open, nt)."""
+    """A stretch of contig to read, and the part of it whose predictions are kept (0-based half-open, nt)."""
 
     contig: str
     read_start: int
     read_end: int
     keep_start: int
     keep_end: int
+
+
+def cover_overlapping(region: Interval, window: int, stride: int, contig_length: int) -> Iterator[Tile]:
+    """Windows of about `window` nt that overlap by half, and of which the middle half is kept.
+
+    For networks whose every output depends on the whole sequence: no tile equals one pass over the contig, but a
+    position's prediction depends on its place on the contig alone, neither on the region nor on how it is cut. At the
+    contig's ends, windows end there and keep what lies between.
+
+    Parameters
+    ----------
+    region
+        What to keep.
+    window
+        Length of a window, nt: what the network was trained on.
+    stride
+        Windows start on multiples of it.
+    contig_length
+        Length of the region's contig in bp.
+    """
+    margin = window // 4 // stride * stride
+    size = max((window - 2 * margin) // stride, 1) * stride
+    for origin in range(region.start // size * size, region.end, size):
+        keep_start, keep_end = max(origin, region.start), min(origin + size, region.end)
+        read_start, read_end = max(0, origin - margin), min(contig_length, origin + size + margin)
+        yield Tile(region.contig, read_start, read_end, keep_start, keep_end)
+
+
+def cover_bins(region: Interval, size: int, bin_length: int, length: int) -> Iterator[Tile]:
+    """Tiles for a network that decides on whole bins, each from `length` nt around it.
+
+    Bins start on multiples of `bin_length`. A tile reads what its bins need, over the ends of the contig if need be:
+    there is nothing but N.
+
+    Parameters
+    ----------
+    region
+        What to keep.
+    size
+        Kept length of a tile, nt, a multiple of `bin_length`.
+    bin_length, length
+        Nt of a bin, and of the sequence a decision on it is made from; the bin lies in its middle.
+    """
+    context = (length - bin_length) // 2
+    for origin in range(region.start // size * size, region.end, size):
+        keep_start, keep_end = max(origin, region.start), min(origin + size, region.end)
+        first = keep_start // bin_length * bin_length
+        last = (keep_end - 1) // bin_length * bin_length
+        yield Tile(region.contig, first - context, last - context + length, keep_start, keep_end)
 
 
 def cover(region: Interval, size: int, context: Context, contig_length: int) -> Iterator[Tile]:

@@ -1,22 +1,18 @@
 """Networks by name: importing this package registers all of them."""
 
-from dilannot.models.dense import dilated as _dilated
-from dilannot.models.registry import (
-    Network,
-    build,
-    context_of,
-    count_parameters,
-    full_arguments,
-    names,
-    register,
-    takes,
-    task_of,
-)  # fmt: skip
+from dilannot.models.dense import convolutional as _dense_convolutional
+from dilannot.models.dense import id_cnn as _id_cnn
+from dilannot.models.dense import recurrent as _dense_recurrent
+from dilannot.models.own_file import resolve
+from dilannot.models.receptive_field import context_of
+from dilannot.models.registry import build, count_parameters, entry, full_arguments, names, parameters_of, register
 from dilannot.models.window import convolutional as _convolutional
 from dilannot.models.window import linear as _linear
+from dilannot.models.window import motif as _motif
 from dilannot.models.window import recurrent as _recurrent
 
 __all__ = [
-    "Network", "build", "context_of", "count_parameters", "full_arguments", "names", "register", "takes", "task_of",
+    "build", "context_of", "count_parameters", "entry", "full_arguments", "names", "parameters_of", "register",
+    "resolve",
 ]  # fmt: skip
-del _convolutional, _dilated, _linear, _recurrent
+del _convolutional, _dense_convolutional, _dense_recurrent, _id_cnn, _linear, _motif, _recurrent

@@ -4,113 +4,181 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, cast
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
 
-import torch
-from torch import Tensor
+from torch import nn
 
 from dilannot.errors import DilannotError, near
-from dilannot.genome.tiles import Context
 
-Task = Literal["dense", "window"]
+Output = Literal["dense", "window", "scalar"]
 
-
-class Network(Protocol):
-    """What the rest of dilannot asks of a network: an output per nucleotide and marker, or per window and marker.
-
-    Legend: N batch, L positions, T markers. Networks for windows give (N, T, 1), and have neither `keep` nor a context.
-    """
-
-    def __call__(self, sequence: Tensor, keep: tuple[int, int] | None = None) -> Tensor:
-        """Logits, (N, L) base codes -> (N, T, L); with `keep`, only positions [start, end) of L."""
-        ...
-
-    def context(self) -> Context:
-        """What one output block can see."""
-        ...
-
-    def start_from(self, base_rates: Tensor) -> None:
-        """Before training: let the network predict every marker's base rate, (T,)."""
-        ...
+_Class = TypeVar("_Class", bound=type[nn.Module])
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
-    network: type[torch.nn.Module]
-    task: Task
+class Source:
+    """Where a network was published.
+
+    Attributes
+    ----------
+    text
+        Authors and year.
+    outputs, parameters
+        The published number of trainable parameters, and the outputs it was counted with; None where there is none.
+    """
+
+    text: str
+    outputs: int = 919
+    parameters: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A registered network.
+
+    Attributes
+    ----------
+    network, preset
+        The class, and the constructor arguments that make it this network.
+    output
+        One label vector a nucleotide (dense) or a window, or one number.
+    inputs
+        Names of the tensors it takes from a `Batch`.
+    source
+        Where it was published.
+    needs_motifs
+        It starts from a file of motifs.
+    code
+        The user's file it came from; None for our own.
+    """
+
+    network: type[nn.Module]
     preset: dict[str, Any]
+    output: Output
+    inputs: tuple[str, ...]
+    source: Source
+    needs_motifs: bool
+    code: Path | None = None
 
 
-_NETWORKS: dict[str, _Entry] = {}
+_NETWORKS: dict[str, Entry] = {}
+_reading: list[Path] = []  # the user's file that registers now
+
+
+@contextmanager
+def reading(code: Path) -> Iterator[None]:
+    """What is registered inside comes from a user's file."""
+    _reading.append(code)
+    try:
+        yield
+    finally:
+        _reading.pop()
 
 
 def register(
-    name: str, task: Task = "dense", **preset: Any
-) -> Callable[[type[torch.nn.Module]], type[torch.nn.Module]]:
-    """Class decorator: make a network buildable as `name`, for datasets of `task`.
+    name: str,
+    output: Output = "dense",
+    inputs: Sequence[str] = ("sequence",),
+    *,
+    source: Source = Source(""),
+    needs_motifs: bool = False,
+    **preset: Any,
+) -> Callable[[_Class], _Class]:
+    """Class decorator: make a network buildable as `name`.
 
-    A class may stand under several names, each with its own `preset` of constructor arguments.
+    A class may stand under several names, each with its own `preset` of constructor arguments. See `Entry`.
     """
+    code = _reading[-1] if _reading else None
 
-    def add(network: type[torch.nn.Module]) -> type[torch.nn.Module]:
-        _NETWORKS[name] = _Entry(network, task, preset)
+    def add(network: _Class) -> _Class:
+        taken = _NETWORKS.get(name)
+        if output not in get_args(Output):
+            raise DilannotError(f"{name!r} has output {output!r}", remedy=f"use one of {', '.join(get_args(Output))}")
+        if taken is not None and taken.code is None:
+            raise DilannotError(f"{name!r} is the name of another network", where=code, remedy="register it as another")
+        _NETWORKS[name] = Entry(network, preset, output, tuple(inputs), source, needs_motifs, code)
         return network
 
     return add
 
 
-def names(task: str | None = None) -> list[str]:
-    """Registered networks, those of one task or all."""
-    return [name for name, entry in _NETWORKS.items() if task in (None, entry.task)]
+def names(output: str | None = None) -> list[str]:
+    """Registered networks, those of one kind of output or all, class by class and as they stand in the code."""
+    groups: dict[type[nn.Module], list[str]] = {}
+    for name, each in _NETWORKS.items():
+        if output in (None, each.output):
+            groups.setdefault(each.network, []).insert(0, name)  # decorators are applied from the last one up
+    return [name for group in groups.values() for name in group]
 
 
-def task_of(name: str) -> Task:
-    """Which datasets a registered network is for."""
-    return _entry(name).task
+def entry(name: str) -> Entry:
+    """A registered network.
+
+    Raises
+    ------
+    DilannotError
+        Unknown name; near matches are named.
+    """
+    if name not in _NETWORKS:
+        raise DilannotError(
+            f"no model called {name!r}{near(name, _NETWORKS)}",
+            where="--model",
+            remedy="dilannot models lists them; a network of your own is FILE.py:CLASS",
+        )
+    return _NETWORKS[name]
 
 
-def takes(name: str, argument: str) -> bool:
-    """Whether a network has a constructor argument."""
-    return argument in inspect.signature(_entry(name).network).parameters
+def parameters_of(name: str) -> dict[str, inspect.Parameter]:
+    """Constructor arguments of a registered network, without the number of outputs."""
+    found = dict(inspect.signature(entry(name).network).parameters)
+    found.pop("n_outputs", None)
+    return found
 
 
-def build(name: str, n_outputs: int, **arguments: Any) -> torch.nn.Module:
+def check_arguments(name: str, arguments: dict[str, Any]) -> None:
+    """Refuse arguments that the network's constructor does not take.
+
+    Raises
+    ------
+    DilannotError
+        Unknown argument; near matches are named.
+    """
+    known = parameters_of(name)
+    for argument in arguments:
+        if argument not in known:
+            raise DilannotError(
+                f"model {name!r} takes no argument {argument!r}{near(argument, known)}",
+                remedy=f"it takes {', '.join(known)}" if known else "it takes none",
+            )
+
+
+def build(name: str, n_outputs: int, **arguments: Any) -> nn.Module:
     """Build a registered network with random weights.
 
     Raises
     ------
     DilannotError
-        Unknown name or argument; near matches are named.
+        Unknown name or argument, or values that make no network.
     """
-    entry = _entry(name)
-    known = inspect.signature(entry.network).parameters
-    for argument in arguments:
-        if argument not in known:
-            raise DilannotError(f"model {name!r} takes no argument {argument!r}{near(argument, known)}")
-    return entry.network(n_outputs=n_outputs, **{**entry.preset, **arguments})
+    check_arguments(name, arguments)
+    chosen = entry(name)
+    try:
+        return chosen.network(n_outputs=n_outputs, **{**chosen.preset, **arguments})
+    except ValueError as error:
+        raise DilannotError(f"model {name!r} cannot be built: {error}", remedy="change --set, or the dataset") from None
 
 
 def full_arguments(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """The constructor's keyword arguments with defaults filled in: a run must not change when a default does."""
-    entry = _entry(name)
-    parameters = inspect.signature(entry.network).parameters.values()
+    parameters = parameters_of(name).values()
     defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
-    return json.loads(json.dumps(defaults | entry.preset | arguments))  # type: ignore[no-any-return]
+    return json.loads(json.dumps(defaults | entry(name).preset | arguments))  # type: ignore[no-any-return]
 
 
-def context_of(network: torch.nn.Module) -> Context:
-    """The context of a network built here."""
-    return cast(Network, network).context()
-
-
-def count_parameters(network: torch.nn.Module) -> int:
+def count_parameters(network: nn.Module) -> int:
     """Trainable parameters."""
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
-
-
-def _entry(name: str) -> _Entry:
-    if name not in _NETWORKS:
-        raise DilannotError(f"no model called {name!r}{near(name, _NETWORKS)}", where="--model")
-    return _NETWORKS[name]

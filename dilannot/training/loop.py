@@ -6,24 +6,26 @@ import csv
 import io
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 
 from dilannot.data.dataset import Dataset
 from dilannot.data.order import Augmentation
-from dilannot.data.splits import SPLITS, TRAIN
 from dilannot.errors import DilannotError
 from dilannot.evaluate import class_means, score_split
-from dilannot.models import Network, build, count_parameters, full_arguments, names, takes, task_of
+from dilannot.models import build, count_parameters, entry
+from dilannot.models.own_file import digest
 from dilannot.outputs import locked, make_folder, write_text
 from dilannot.predict import choose_device
 from dilannot.progress import Progress, Silent
 from dilannot.run import EVALUATIONS, FILES, METRICS, RECORD, WEIGHTS, Run, save_weights
-from dilannot.training.losses import interval_cross_entropy
+from dilannot.training.losses import interval_cross_entropy, training_loss
+from dilannot.training.network import Choice, choose
 from dilannot.training.settings import Settings
 
 
@@ -45,22 +47,28 @@ class _Training:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
 
-DEFAULT_MODELS = {"dense": "dilated", "window": "deepsea"}
-
-
 def total_steps(dataset: Dataset, settings: Settings) -> int:
     """Steps that training will take."""
     steps = settings.epochs * -(-len(dataset.rows("train")) // settings.batch_size)
     return min(steps, settings.max_steps or steps)
 
 
-def plan(dataset: Path, settings: Settings, model: str | None = None) -> str:
+def plan(
+    dataset: Path,
+    settings: Settings,
+    model: str | None = None,
+    arguments: dict[str, Any] | Sequence[str] = (),
+    motifs: Path | None = None,
+) -> str:
     """What a training would do, in a sentence."""
     with Dataset(dataset) as data:
-        model, settings = model or DEFAULT_MODELS[data.task], settings.for_task(data.task)
-        _check_dataset(data, model, settings)
+        choice, settings = choose(data, model, arguments, motifs), settings.for_task(data.task)
+        _check_dataset(data, settings)
+        with torch.device("meta"):
+            parameters = count_parameters(build(choice.model, len(data.markers), **choice.arguments))
         return (
-            f"{model}, {total_steps(data, settings):,} steps of {settings.batch_size} x {data.window:,} nt over "
+            f"{choice.model}, {parameters:,} parameters, "
+            f"{total_steps(data, settings):,} steps of {settings.batch_size} x {data.window:,} nt over "
             f"{len(data.rows('train')):,} windows and {len(data.markers):,} markers, "
             f"{settings.epochs} epochs, validated on {len(data.rows('validation')):,} windows"
         )
@@ -71,7 +79,8 @@ def train(
     output: Path,
     *,
     model: str | None = None,
-    arguments: dict[str, Any] | None = None,
+    arguments: dict[str, Any] | Sequence[str] = (),
+    motifs: Path | None = None,
     settings: Settings | None = None,
     device: str = "auto",
     workers: int = 0,
@@ -86,9 +95,8 @@ def train(
         From `build_dataset`.
     output
         Run folder to make.
-    model, arguments
-        Registered name of the network (`DEFAULT_MODELS` without it), and its constructor's arguments where they are
-        not the defaults.
+    model, arguments, motifs
+        Which network: see `choose`.
     settings
         See `Settings`.
     device
@@ -107,24 +115,24 @@ def train(
     where = choose_device(device)
     _check_output(output, force)
     with Dataset(dataset) as data:
-        model, settings = model or DEFAULT_MODELS[data.task], settings.for_task(data.task)
-        _check_dataset(data, model, settings)
-        arguments = ({"length": data.length} if takes(model, "length") else {}) | (arguments or {})
+        choice, settings = choose(data, model, arguments, motifs), settings.for_task(data.task)
+        _check_dataset(data, settings)
         torch.manual_seed(settings.seed)
-        network = build(model, len(data.markers), **arguments).to(where)
-        _start_from_base_rates(network, data)
+        network = choice.build(data).to(where)
         make_folder(output)
         with locked(output):
             for name in (*FILES, *EVALUATIONS):
                 (output / name).unlink(missing_ok=True)
-            run = _record(data, output, model, arguments, settings)
+            run = _record(data, output, choice, settings)
             run.save()
             optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate)
             schedule = torch.optim.lr_scheduler.OneCycleLR(
                 optimizer, settings.learning_rate, total_steps=total_steps(data, settings) + 1
             )
             state = _Training(run, network, data, settings, where, workers, progress, optimizer, schedule)
-            progress.say(f"{model}: {count_parameters(network):,} parameters, {len(data.markers)} markers, on {where}")
+            progress.say(
+                f"{choice.model}: {count_parameters(network):,} parameters, {len(data.markers)} markers, on {where}"
+            )
             _run_epochs(state)
     return run
 
@@ -155,13 +163,7 @@ def _check_output(output: Path, force: bool) -> None:
         raise DilannotError("is a folder with other things in it", where=output, remedy="give another with -o")
 
 
-def _check_dataset(data: Dataset, model: str, settings: Settings) -> None:
-    if data.task != task_of(model):
-        raise DilannotError(
-            f"is a {data.task} dataset, and model {model!r} learns from {task_of(model)} ones",
-            where=data.path,
-            remedy=f"use one of {', '.join(names(data.task))}",
-        )
+def _check_dataset(data: Dataset, settings: Settings) -> None:
     for split in ("train", "validation"):
         if not len(data.rows(split)):
             raise DilannotError(f"holds no {split} windows", where=data.path, remedy="use a dataset that has both")
@@ -169,13 +171,7 @@ def _check_dataset(data: Dataset, model: str, settings: Settings) -> None:
         raise DilannotError(f"windows of {data.window:,} bp cannot be shifted by {settings.shift:,}", where="--shift")
 
 
-def _start_from_base_rates(network: torch.nn.Module, data: Dataset) -> None:
-    labelled = len(data.rows(SPLITS[TRAIN])) * data.positions
-    rates = torch.from_numpy(data.positives[:, TRAIN] / labelled).float()
-    cast(Network, network).start_from(rates.to(next(network.parameters()).device))
-
-
-def _record(data: Dataset, output: Path, model: str, arguments: dict[str, Any], settings: Settings) -> Run:
+def _record(data: Dataset, output: Path, choice: Choice, settings: Settings) -> Run:
     def from_run(path: Path) -> str:
         """Relative paths stay relative: run, dataset and genome can move together."""
         return str(path) if path.is_absolute() else os.path.relpath(os.path.realpath(path), os.path.realpath(output))
@@ -184,12 +180,17 @@ def _record(data: Dataset, output: Path, model: str, arguments: dict[str, Any], 
     if genome is not None and not genome.is_absolute():
         genome = Path(os.path.realpath(data.path.parent), genome)
         genome = genome if data.path.is_absolute() else Path(os.path.relpath(genome))
+    code = entry(choice.model).code
     return Run(
         folder=output,
-        model=model,
-        arguments=full_arguments(model, arguments),
+        model=choice.model,
+        output=entry(choice.model).output,
+        arguments=choice.arguments,
+        code=None if code is None else {"file": from_run(code), "sha256": digest(code.read_bytes())},
         markers=data.markers,
         window=data.window,
+        length=data.length,
+        motifs=choice.motif_record(),
         genome="" if genome is None else from_run(genome),
         dataset=from_run(data.path),
         dataset_digest=data.digest,
@@ -260,7 +261,7 @@ def _train_epoch(state: _Training, epoch: int) -> float:
             if state.step >= limit:
                 break
             batch = batch.to(state.device)
-            loss = interval_cross_entropy(state.network(**batch.inputs), batch.targets, batch.mask)
+            loss = training_loss(state.network(**batch.inputs), batch.targets, batch.mask)
             value = float(loss.detach())
             _check_finite(state, epoch, "loss", value)
             state.optimizer.zero_grad(set_to_none=True)

@@ -44,6 +44,12 @@ def _window(positives: Tensor, logits: Tensor) -> Tensor:
     return torch.div(positives, logits.shape[1] * logits.shape[2], rounding_mode="floor")
 
 
+def training_loss(outputs: Tensor | tuple[Tensor, ...], targets: LabelIntervals, mask: Tensor) -> Tensor:
+    """Mean of `interval_cross_entropy` over all logits that a network gives: the blocks of an ID-CNN count alike."""
+    each = outputs if isinstance(outputs, tuple) else (outputs,)
+    return torch.stack([interval_cross_entropy(logits, targets, mask) for logits in each]).mean()
+
+
 def interval_cross_entropy(logits: Tensor, targets: LabelIntervals, mask: Tensor) -> Tensor:
     """Mean binary cross-entropy over unmasked positions x markers, in nats (thesis section 3.4).
 

@@ -11,6 +11,7 @@ import toy_models  # noqa: F401 (registers)
 from conftest import random_sequence, write_fasta
 
 from dilannot.annotate.stream import stream
+from dilannot.annotate.walk import ExactTiles
 from dilannot.formats.indexed_fasta import Genome
 from dilannot.genome.intervals import Interval
 from dilannot.genome.tiles import cover
@@ -22,7 +23,7 @@ NETWORKS = {
     "toy-bases": {},
     "toy-blocks": {},
     "dilated": {},
-    "thin dilated": {"filters": (6, 8, 4), "hidden": 5, "dilations": (1, 3), "kernel": 5},
+    "thin dilated": {"filters": (6, 8, 4), "hidden": 5, "dilations": (1, 1, 3), "deconvolution": 4, "kernel": 5},
 }
 
 
@@ -101,13 +102,11 @@ def test_the_stream_covers_regions_once_and_marks_n(tmp_path: Path, name: str, b
         whole = network(torch.from_numpy(codes)[None])[0].sigmoid().numpy()
         options = {
             "thresholds": torch.full((3,), 0.5),
-            "context": context,
-            "tile": 5 * context.stride,
             "batch_size": batch_size,
             "device": torch.device("cpu"),
         }
         last = 0
-        for stretch in stream(network, genome, regions, **options):
+        for stretch in stream(ExactTiles(network, context, 5 * context.stride), genome, regions, **options):
             assert stretch.start >= last
             last = stretch.start + len(stretch)
             seen[stretch.start : last] += 1

@@ -20,7 +20,9 @@ from dilannot.run import load_network, read_run
 from dilannot.training.loop import plan, train
 from dilannot.training.settings import Settings
 
-THIN = {"filters": (8, 12, 6), "hidden": 7, "dilations": (1, 3), "kernel": 5, "stride": 5}
+THIN = {
+    "filters": (8, 12, 6), "dilations": (1, 1, 3), "deconvolution": 6, "hidden": 7, "kernel": 5, "stride": 5,
+}  # fmt: skip
 SETTINGS = Settings(epochs=2, batch_size=8, learning_rate=1e-2)
 
 
@@ -81,7 +83,7 @@ def test_a_network_learns_what_can_be_learnt(inputs: object, tmp_path: Path) -> 
 
 def test_max_steps_ends_the_training(dataset: Path, tmp_path: Path) -> None:
     settings = Settings(epochs=50, max_steps=3, batch_size=8)
-    assert plan(dataset, settings).startswith("dilated, 3 steps")
+    assert plan(dataset, settings).startswith("dilated, 515,797 parameters, 3 steps")
     train(dataset, tmp_path / "run", arguments=THIN, settings=settings)
     assert [row["step"] for row in metrics(tmp_path / "run")] == ["3"]
 
@@ -172,7 +174,8 @@ def test_the_record_holds_every_argument(dataset: Path, tmp_path: Path) -> None:
     train(dataset, tmp_path / "run", arguments=THIN, settings=Settings(epochs=1, max_steps=1))
     arguments = read_run(tmp_path / "run").arguments
     assert arguments == {
-        "filters": [8, 12, 6], "dilations": [1, 3], "kernel": 5, "stride": 5, "hidden": 7, "batch_norm": True,
+        "filters": [8, 12, 6], "dilations": [1, 1, 3], "pools": None, "deconvolution": 6, "kernel": 5, "stride": 5,
+        "hidden": 7, "batch_norm": True,
         "batch_norm_decay": 0.9, "dropout": 0.01, "embedding": 4,
     }  # fmt: skip
 
@@ -193,7 +196,7 @@ def test_a_network_of_the_other_task_is_refused(inputs: Inputs, dataset: Path, t
     build_dataset(inputs.genome, [inputs.peak_folder], tmp_path / "d.h5", bins)
     with pytest.raises(DilannotError, match=r"d\.h5: is a window dataset, and model 'dilated' learns from dense ones"):
         train(tmp_path / "d.h5", tmp_path / "run", model="dilated")
-    with pytest.raises(DilannotError, match="use one of dilated"):
+    with pytest.raises(DilannotError, match="dilannot models --task dense"):
         train(dataset, tmp_path / "run", model="toy-bin")
     assert not (tmp_path / "run").exists()
 

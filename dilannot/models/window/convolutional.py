@@ -3,43 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import nn
 
-from dilannot.errors import DilannotError
-from dilannot.models.registry import register
-from dilannot.models.window.parts import CHANNELS, OneHot, WindowNetwork, hidden_layers
+from dilannot.models.blocks import hidden_layers
+from dilannot.models.network import WindowNetwork
+from dilannot.models.registry import Source, register
+from dilannot.models.window.convolutions import PerLayer, Pools, convolutions
 
-Pools = Sequence[Sequence[int] | None]
+_THESIS = "Gupta 2017"
+_PROJECTION = "Hawkins-Hooker et al. 2018"
+_POOLS6 = ((4, 2), (4, 2), (4, 2), (4, 2), None, None)
+_CNN_500: dict[str, Any] = {
+    "centre": 500, "filters": (1000, 128, 256), "kernels": (19, 11, 7), "same": False,
+    "pools": ((6, 6), (2, 2), (2, 2)), "dropouts": (0.2, 0.0, 0.0), "hidden": (2048,), "hidden_dropout": 0.5,
+    "negative_slope": 0.01,
+}  # fmt: skip
 
 
-@register("conv3", "window")
+@register("conv3", "window", source=Source(_THESIS, 919, 60_472_479))
 @register(
-    "deepsea", "window", same=False, pools=((4, 4), (4, 4), None), dropouts=(0.2, 0.2, 0.5), hidden=(925,),
-)  # fmt: skip
-@register("dilated3", "window", filters=(120, 240, 360), dilations=(1, 3, 9))
-@register(
-    "dilated6", "window", filters=(120,) * 6, dilations=(1, 2, 4, 8, 16, 32), pools=((4, 2),) * 4 + (None, None),
-    dropouts=(0.1,) * 6,
+    "deepsea", "window", source=Source("Zhou & Troyanskaya 2015", 919, 52_843_119),
+    same=False, dropouts=(0.2, 0.2, 0.5), hidden=(925,), hidden_dropout=0.0,
 )  # fmt: skip
 @register(
-    "dilated6-paper", "window", filters=(240, 360, 240, 240, 240, 240), dilations=(1, 2, 4, 8, 16, 32),
-    pools=((4, 2),) * 4 + (None, None), dropouts=(0.1,) * 6, hidden=(1500,), batch_norm=True,
+    "dilated3", "window", source=Source(_THESIS, 919, 22_284_639),
+    filters=(120, 240, 360), dilations=(1, 3, 9),
 )  # fmt: skip
 @register(
-    "deep-dilated", "window", filters=(32,) * 15, kernels=(3,) * 15, dilations=(1, 2, 4, 8, 16) * 3, same=False,
-    pools=((None,) * 4 + ((4, 2),)) * 3, dropouts=(0.0,) * 15, hidden=(),
+    "dilated6", "window", source=Source(_THESIS, 919, 8_043_759),
+    filters=(120,) * 6, dilations=(1, 2, 4, 8, 16, 32), pools=_POOLS6,
 )  # fmt: skip
 @register(
-    "basset", "window", filters=(300, 200, 200), kernels=(19, 11, 7), pools=((3, 3), (4, 4), (4, 4)),
-    dropouts=(0.0, 0.0, 0.0), hidden=(1000, 1000), hidden_dropout=0.3, batch_norm=True, hidden_batch_norm=True,
+    "dilated6-paper", "window", source=Source("Gupta & Rush 2017", 919, 25_758_079),
+    filters=(240, 360, 240, 240, 240, 240), dilations=(1, 2, 4, 8, 16, 32), pools=_POOLS6, hidden=(1500,),
+    batch_norm=True,
+)  # fmt: skip
+@register(
+    "deep-dilated", "window", source=Source(_THESIS, 919, 2_073_943),
+    filters=(32,) * 15, kernels=3, dilations=(1, 2, 4, 8, 16) * 3, same=False, pools=((None,) * 4 + ((4, 2),)) * 3,
+    hidden=(),
+)  # fmt: skip
+@register("cnn-500", "window", source=Source(_PROJECTION, 919, 10_939_871), **_CNN_500)
+@register("cnn-500-projection", "window", source=Source(_PROJECTION, 919, 9_685_983), **_CNN_500, projection=64)
+@register(
+    "basset", "window", source=Source("Kelley et al. 2016"),
+    filters=(300, 200, 200), kernels=(19, 11, 7), pools=((3, 3), (4, 4), (4, 4)), dropouts=0.0, hidden=(1000, 1000),
+    hidden_dropout=0.3, batch_norm=True, hidden_batch_norm=True,
 )  # fmt: skip
 class Convolutional(WindowNetwork):
-    """The convolutional networks of thesis Task 1, DeepSEA and Basset.
-
-    Parameters at 919 markers and 1,000 bp: `conv3` 60,472,479, `dilated3` 22,284,639, `dilated6` 8,043,759,
-    `deep-dilated` 2,073,943 (thesis); `dilated6-paper` 25,758,079 (Gupta & Rush 2017); `deepsea` 52,843,119 (Zhou &
-    Troyanskaya 2015); `basset` after Kelley et al. 2016.
+    """The convolutional networks of thesis Task 1, DeepSEA, Basset, and the reduced study of the projection paper.
 
     Parameters
     ----------
@@ -47,16 +61,24 @@ class Convolutional(WindowNetwork):
         Markers.
     length
         Bases of a window.
-    filters, kernels, dilations, dropouts
-        Of each convolution; the kernels of all are 8 and none is dilated without them.
+    centre
+        Bases in its middle that are looked at; 0 is all.
+    filters
+        Of each convolution.
+    kernels, dilations, dropouts
+        Of each convolution, or one for all.
     same
         Keep the length (the odd element of the padding on the right), or lose what the kernel overhangs.
     pools
         Width and stride of the max-pooling after each convolution, None where there is none.
+    projection
+        Channels of a linear map after the first convolution's pooling; 0 is none.
     hidden, hidden_dropout
         Units of each hidden layer, and the dropout after it.
-    batch_norm, hidden_batch_norm
-        After every convolution, after every hidden layer.
+    batch_norm, hidden_batch_norm, batch_norm_decay
+        After every convolution, after every hidden layer, and how much of the running statistics a step keeps.
+    negative_slope
+        Of leaky ReLUs; 0 for plain ones.
     """
 
     def __init__(
@@ -64,37 +86,27 @@ class Convolutional(WindowNetwork):
         n_outputs: int,
         *,
         length: int = 1000,
+        centre: int = 0,
         filters: Sequence[int] = (320, 480, 960),
-        kernels: Sequence[int] = (),
-        dilations: Sequence[int] = (),
+        kernels: PerLayer = 8,
+        dilations: PerLayer = 1,
         same: bool = True,
         pools: Pools = ((4, 4), (4, 4), None),
-        dropouts: Sequence[float] = (0.1, 0.1, 0.1),
+        projection: int = 0,
+        dropouts: Sequence[float] | float = 0.1,
         hidden: Sequence[int] = (919,),
-        hidden_dropout: float = 0.0,
+        hidden_dropout: float = 0.1,
         batch_norm: bool = False,
         hidden_batch_norm: bool = False,
+        batch_norm_decay: float = 0.9,
+        negative_slope: float = 0.0,
     ) -> None:
-        super().__init__()
-        count, channels, left = len(filters), CHANNELS, length
-        layers: list[nn.Module] = [OneHot()]
-        for width, kernel, dilation, pool, dropout in zip(
-            filters, kernels or (8,) * count, dilations or (1,) * count, pools, dropouts, strict=True
-        ):
-            span = (kernel - 1) * dilation
-            if same:
-                layers.append(nn.ConstantPad1d((span // 2, span - span // 2), 0.0))
-            layers += [nn.Conv1d(channels, width, kernel, dilation=dilation)]
-            layers += [nn.BatchNorm1d(width)] if batch_norm else []
-            layers += [
-                nn.ReLU(),
-                *([nn.MaxPool1d(pool[0], pool[1])] if pool else []),
-                *([nn.Dropout(dropout)] if dropout else []),
-            ]
-            channels, left = width, left - (0 if same else span)
-            left = (left - pool[0]) // pool[1] + 1 if pool else left
-            if left < 1:
-                raise DilannotError(f"windows of {length:,} bp are too short for this network", where="--model")
-        dense, width = hidden_layers(channels * left, hidden, batch_norm=hidden_batch_norm, dropout=hidden_dropout)
-        self.features = nn.Sequential(*layers, nn.Flatten(), *dense)
-        self.output = nn.Linear(width, n_outputs)
+        layers, channels, left = convolutions(
+            length, centre, filters, kernels, dilations, pools, dropouts, same=same, projection=projection,
+            negative_slope=negative_slope, batch_norm=batch_norm, batch_norm_decay=batch_norm_decay,
+        )  # fmt: skip
+        dense, width = hidden_layers(
+            channels * left, hidden,
+            batch_norm=hidden_batch_norm, negative_slope=negative_slope, dropout=hidden_dropout,
+        )  # fmt: skip
+        super().__init__([*layers, nn.Flatten(), *dense, nn.Linear(width, n_outputs)])

@@ -1,4 +1,4 @@
-"""No convolution at all: logistic regression and one hidden layer over all bases of a window."""
+"""No convolution at all: logistic regression and one hidden layer over all bases of a window, or over its k-mers."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from dilannot.models.registry import register
-from dilannot.models.window.parts import CHANNELS, OneHot, WindowNetwork, hidden_layers
+from dilannot.models.blocks import CHANNELS, OneHot, hidden_layers
+from dilannot.models.kmers import KmerCounts
+from dilannot.models.network import WindowNetwork
+from dilannot.models.registry import Source, register
+
+_THESIS = "Gupta 2017"
 
 
-@register("logistic", "window", hidden=())
-@register("mlp", "window", hidden=(925,))
+@register("logistic", "window", source=Source(_THESIS, 919, 3_676_919))
+@register("mlp", "window", source=Source(_THESIS, 919, 4_551_919), hidden=(925,))
 class Linear(WindowNetwork):
-    """`logistic` (thesis LR, 3,676,919 parameters) and `mlp` (thesis FF, 4,551,919), both at 919 markers and 1,000 bp.
+    """`logistic` and `mlp` (thesis Task 1: LR and FF).
 
     Parameters
     ----------
@@ -28,7 +32,22 @@ class Linear(WindowNetwork):
     """
 
     def __init__(self, n_outputs: int, *, length: int = 1000, hidden: Sequence[int] = (), dropout: float = 0.1) -> None:
-        super().__init__()
-        layers, width = hidden_layers(CHANNELS * length, hidden, dropout=dropout)
-        self.features = nn.Sequential(OneHot(), nn.Flatten(), *layers)
-        self.output = nn.Linear(width, n_outputs)
+        dense, width = hidden_layers(CHANNELS * length, hidden, dropout=dropout)
+        super().__init__([OneHot(), nn.Flatten(), *dense, nn.Linear(width, n_outputs)])
+
+
+@register("kmer", "window", source=Source("Kundaje & Zou 2017"))
+class Kmer(WindowNetwork):
+    """`kmer`: logistic regression on the counts of k-mers (CS273B, lecture 3); sees both strands alike.
+
+    Parameters
+    ----------
+    n_outputs
+        Markers.
+    k
+        Bases of a word.
+    """
+
+    def __init__(self, n_outputs: int, *, k: int = 6) -> None:
+        counts = KmerCounts(k)
+        super().__init__([counts, nn.Linear(counts.count, n_outputs)])

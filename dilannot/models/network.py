@@ -1,0 +1,122 @@
+"""What a network is: a chain of layers, from base codes to logits.
+
+Legend: N batch, L positions, C channels, T markers. Everything that is said of a network (receptive field, halo, cost,
+layer table) is computed from its chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Network(nn.Module):
+    """A network that says which layers it applies, one after the other."""
+
+    def layers(self) -> list[nn.Module]:
+        """All layers in the order they are applied; one that is applied twice stands there twice."""
+        raise NotImplementedError
+
+    @property
+    def output(self) -> nn.Module:
+        """The layer that gives the logits."""
+        return self.layers()[-1]
+
+    @torch.no_grad()
+    def start_from(self, base_rates: Tensor) -> None:
+        """Let the untrained network predict every marker's base rate, (T,), instead of one half.
+
+        The published start takes thousands of steps to learn that labels are rare.
+        """
+        weight, bias = self.output.weight, self.output.bias
+        assert isinstance(weight, Tensor)
+        assert isinstance(bias, Tensor)
+        bias.copy_(torch.logit(base_rates, eps=1e-6))
+        weight.mul_(0.1)
+
+
+class WindowNetwork(Network):
+    """One output per window and marker, (N, L) codes -> (N, T, 1) logits.
+
+    Parameters
+    ----------
+    layers
+        A chain from (N, L) codes to (N, T).
+    """
+
+    def __init__(self, layers: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.chain = nn.Sequential(*layers)
+
+    def layers(self) -> list[nn.Module]:
+        return list(self.chain)
+
+    def forward(self, sequence: Tensor) -> Tensor:
+        logits: Tensor = self.chain(sequence)
+        return logits[:, :, None]
+
+
+class DenseNetwork(Network):
+    """One output per nucleotide and marker, (N, L) codes -> (N, T, L) logits.
+
+    Parameters
+    ----------
+    trunk
+        A chain from (N, L) codes to (N, C, L / stride): everything that looks beyond its own block.
+    head
+        A chain from (N, C, L / stride) to (N, T, L), in which block b decides on its own `stride` nucleotides only.
+    stride
+        Nucleotides of a block.
+    """
+
+    def __init__(self, trunk: Sequence[nn.Module], head: Sequence[nn.Module], stride: int = 1) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(*trunk)
+        self.head = nn.Sequential(*head)
+        self.stride = stride
+
+    def layers(self) -> list[nn.Module]:
+        return [*self.trunk, *self.head]
+
+    def forward(self, sequence: Tensor, keep: tuple[int, int] | None = None) -> Tensor:
+        """Logits, (N, L) -> (N, T, L); with `keep`, of positions [start, end) only: the head runs on no others."""
+        return self._decide(self.trunk(self.pad(sequence)), keep or (0, sequence.shape[1]))
+
+    def pad(self, sequence: Tensor) -> Tensor:
+        """Append unknown bases until L is a multiple of the stride: (N, L) -> (N, L')."""
+        short = -sequence.shape[1] % self.stride
+        return nn.functional.pad(sequence, (0, short)) if short else sequence
+
+    def _decide(self, features: Tensor, keep: tuple[int, int]) -> Tensor:
+        """The head on positions [start, end): (N, C, L / stride) -> (N, T, end - start)."""
+        start, end = keep
+        first_block = start // self.stride
+        logits: Tensor = self.head(features[:, :, first_block : -(-end // self.stride)])
+        origin = first_block * self.stride
+        return logits[:, :, start - origin : end - origin]
+
+
+def leaves(layers: Sequence[nn.Module]) -> Iterator[nn.Module]:
+    """The single layers of a chain, blocks taken apart."""
+    for layer in layers:
+        if isinstance(layer, nn.Sequential):
+            yield from leaves(list(layer))
+        elif isinstance(layer, Block):
+            yield from leaves(layer.layers())
+        else:
+            yield layer
+
+
+class Block(nn.Module):
+    """Several layers that belong together, applied one after the other."""
+
+    def layers(self) -> list[nn.Module]:
+        """In the order they are applied."""
+        raise NotImplementedError
+
+    def forward(self, features: Tensor) -> Tensor:
+        for layer in self.layers():
+            features = layer(features)
+        return features
