@@ -28,8 +28,9 @@ class KmerCounts(nn.Module):
         kept, column = np.unique(np.minimum(words, _reverse_complements(words, k)), return_inverse=True)
         self.count = len(kept)
         columns = np.append(column, self.count)  # the last one is for words with an N
+        # From NumPy: not saved with the weights, so they must be there when a network is built on "meta".
         self.register_buffer("words", torch.from_numpy(columns), persistent=False)
-        self.register_buffer("place", torch.tensor([4.0**i for i in reversed(range(k))]), persistent=False)
+        self.register_buffer("place", torch.from_numpy(4.0 ** np.arange(k)[::-1]).float(), persistent=False)
 
     def forward(self, sequence: Tensor) -> Tensor:
         windows = sequence.unfold(1, self.k, 1)  # (N, L - k + 1, k)
