@@ -92,7 +92,7 @@ def dense_field(network: DenseNetwork) -> ReceptiveField:
         Everything (LSTM), or a layer that has no rule here.
     """
     block = np.arange(network.stride, dtype=np.int64)
-    return _field(_walk(block, [(layer, None) for layer in leaves(network.layers())]), network.stride)
+    return _field(walk_back(block, [(layer, None) for layer in leaves(network.layers())]), network.stride)
 
 
 def window_field(network: Network, length: int) -> ReceptiveField:
@@ -107,14 +107,15 @@ def window_field(network: Network, length: int) -> ReceptiveField:
     for layer in leaves(network.layers()):
         chain.append((layer, length))
         length = length_after(layer, length)
-    return _field(_walk(np.arange(length, dtype=np.int64), chain), stride=0)
+    return _field(walk_back(np.arange(length, dtype=np.int64), chain), stride=0)
 
 
 def _field(seen: Positions, stride: int) -> ReceptiveField:
     return ReceptiveField(int(seen[0]), int(seen[-1]), len(seen), stride)
 
 
-def _walk(outputs: Positions, chain: Sequence[tuple[nn.Module, int | None]]) -> Positions:
+def walk_back(outputs: Positions, chain: Sequence[tuple[nn.Module, int | None]]) -> Positions:
+    """Input positions that `outputs` of a chain depend on; it gives each layer with the length of its input."""
     for layer, length in reversed(chain):
         outputs = needed(layer, outputs, length)
     return outputs

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+import numpy as np
 from torch import nn
 
 from dilannot.models.blocks import CHANNELS, Centre, ConvBlock, OneHot
 from dilannot.models.network import leaves
-from dilannot.models.receptive_field import length_after
+from dilannot.models.receptive_field import length_after, walk_back
 
 _Value = TypeVar("_Value")
 
@@ -65,12 +66,21 @@ def convolutions(
         )
         layers.append(block)
         channels = projection if projection and not i else filters[i]
-    left = length
+    return layers, channels, _length_left(layers, length)
+
+
+def _length_left(layers: Sequence[nn.Module], length: int) -> int:
+    """Positions after all layers; refuses windows of which nothing is left, or of which nothing is seen."""
+    chain, left = [], length
     for layer in leaves(layers):
+        chain.append((layer, left))
         left = length_after(layer, left)
         if left < 1:
             raise ValueError(f"windows of {length:,} bp are too short for it")
-    return layers, channels, left
+    if not len(walk_back(np.arange(left), chain)):
+        # The thesis' dilations 1, 3, 9, 27, 81, 243 on `dilated6`: the last one spans its 60 positions many times.
+        raise ValueError(f"in windows of {length:,} bp, a dilated convolution sees nothing but padding")
+    return left
 
 
 def _each(values: Sequence[_Value] | _Value, count: int, name: str) -> Sequence[_Value]:
