@@ -22,13 +22,14 @@ PAGES = [
 ]
 
 
-def test_the_command_line_page_is_current() -> None:
-    spec = importlib.util.spec_from_file_location("make_cli_page", DOCS / "make_cli_page.py")
+@pytest.mark.parametrize("page", ["cli", "models"])
+def test_a_generated_page_is_current(page: str) -> None:
+    spec = importlib.util.spec_from_file_location(f"make_{page}_page", DOCS / f"make_{page}_page.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert (DOCS / "reference" / "cli.md").read_text() == module.page(), "run python docs/make_cli_page.py"
+    assert (DOCS / "reference" / f"{page}.md").read_text() == module.page(), f"run python docs/make_{page}_page.py"
 
 
 @pytest.mark.parametrize("command", list(cli.commands))

@@ -69,3 +69,36 @@ class ToyBin(nn.Module):
     def start_from(self, base_rates: Tensor) -> None:
         with torch.no_grad():
             self.linear.bias.copy_(torch.logit(base_rates, eps=1e-6))
+
+
+@register("toy-places", output="window")
+class ToyPlaces(nn.Module):
+    """A bin's logit is a sum of base codes less 2.5, weighted by their places: one base aside it is another."""
+
+    def __init__(self, n_outputs: int, *, length: int = 500) -> None:
+        super().__init__()
+        places = torch.arange(length, dtype=torch.float64) ** 1.5
+        weights = [torch.sin((marker + 1.3) * places + 1) * length**-0.5 for marker in range(n_outputs)]
+        self.weights = nn.Parameter(torch.stack(weights).float())
+
+    def forward(self, sequence: Tensor) -> Tensor:
+        return nn.functional.linear(sequence.float() - 2.5, self.weights)[:, :, None]
+
+
+@register("toy-mean")
+class ToyMean(nn.Module):
+    """No finite context: a logit is the mean code of all it is given, and that of its own block of `stride` nt.
+
+    Blocks are counted from the first base given, and end with the last one.
+    """
+
+    def __init__(self, n_outputs: int, *, stride: int = 1) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.arange(1.0, n_outputs + 1))
+        self.stride = stride
+
+    def forward(self, sequence: Tensor) -> Tensor:
+        codes = sequence.float()
+        blocks = [block.mean(1, keepdim=True).expand_as(block) for block in codes.split(self.stride, dim=1)]
+        logits = 4 * (codes.mean(1, keepdim=True) - 2.2) + torch.cat(blocks, dim=1) - 2.2
+        return self.scale[:, None] * logits[:, None]

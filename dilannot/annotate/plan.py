@@ -17,9 +17,10 @@ from dilannot.progress import Progress
 from dilannot.run import Run
 
 # Runs of a marker in 1,000 nt: 12 from a network that has seen chr20 once, 93 from one that has learnt the example for
-# ten epochs. Bytes of a run in a bigWig with its zoom levels: 3.7.
-_FEW_RUNS, _MANY_RUNS = 10, 100
-TRACK_BYTES = 4
+# ten epochs; with bins of 200 nt, of which there are 5, 0.02 after one epoch of the example and 1.1 after five.
+_VALUES_A_RUN = 100  # at most
+_NT_A_RUN = 10  # at least, or a bin
+TRACK_BYTES = 4  # of a run in a bigWig with its zoom levels: 3.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,10 @@ class Plan:
     @property
     def disk(self) -> tuple[int, int]:
         """Bytes it takes while it runs: at least about this, hardly more than that."""
-        most = -(-1000 // self.bin_length)
-        few, many = (min(runs, most) * self.nucleotides // 1000 * len(self.names) for runs in (_FEW_RUNS, _MANY_RUNS))
-        return few * (RUN_BYTES + TRACK_BYTES), many * (RUN_BYTES + TRACK_BYTES)
+        few = self.nucleotides // (_VALUES_A_RUN * self.bin_length)
+        many = self.nucleotides // max(_NT_A_RUN, self.bin_length)
+        run_bytes = len(self.names) * (RUN_BYTES + TRACK_BYTES)
+        return few * run_bytes, many * run_bytes
 
 
 def make_plan(run: Run, genome: Path | None, regions: Sequence[str], progress: Progress) -> Plan:

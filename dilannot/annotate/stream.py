@@ -40,7 +40,7 @@ def quantise(logits: Tensor, thresholds: Tensor) -> Tensor:
     Parameters
     ----------
     logits
-        (N, T, L); overwritten.
+        (N, T, L); overwritten where they lie in one piece.
     thresholds
         (T,) probabilities.
 
@@ -50,7 +50,7 @@ def quantise(logits: Tensor, thresholds: Tensor) -> Tensor:
         (N, T, L) uint8, on the logits' device.
     """
     called = logits >= torch.logit(thresholds)[:, None]
-    return logits.sigmoid_().mul_(LEVELS).round_().to(torch.uint8).add_(called, alpha=CALLED)
+    return logits.contiguous().sigmoid_().mul_(LEVELS).round_().to(torch.uint8).add_(called, alpha=CALLED)
 
 
 def stream(

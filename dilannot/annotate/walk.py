@@ -17,6 +17,7 @@ from dilannot.models.network import DenseNetwork
 from dilannot.run import Run
 
 TILE = 25_000  # nt; the length of a training window
+_NT_AT_ONCE = 250_000  # of overlapping windows of bins: DanQ's filters take 1.2 GB for as many
 
 
 class Walk(Protocol):
@@ -80,7 +81,8 @@ class Bins:
 
     def predict(self, sequence: Tensor, start: int, end: int) -> Tensor:
         windows = sequence.unfold(1, self.length, self.bin_length)  # (N, bins, length)
-        logits: Tensor = self.network(windows.reshape(-1, self.length))[:, :, 0]
+        parts = torch.split(windows.reshape(-1, self.length), max(1, _NT_AT_ONCE // self.length))
+        logits = torch.cat([self.network(part)[:, :, 0] for part in parts])
         of_bins = logits.reshape(*windows.shape[:2], -1).transpose(1, 2)  # (N, T, bins)
         context = (self.length - self.bin_length) // 2
         return of_bins.repeat_interleave(self.bin_length, dim=2)[:, :, start - context : end - context]
@@ -105,7 +107,7 @@ def walk_of(network: torch.nn.Module, run: Run, tile: int | None) -> Walk:
     """
     context = None if run.output == "window" else context_of(network)
     step = run.window if run.output == "window" else context.stride if context else 0
-    if tile is not None and (step == 0 or tile % step):
+    if tile is not None and (step == 0 or tile < 1 or tile % step):
         raise DilannotError(
             f"a tile of {tile} nt",
             where="--tile",

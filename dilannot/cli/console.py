@@ -95,9 +95,17 @@ def print_json(record: Any) -> None:
 
 
 def print_table(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "", text_columns: int = 1
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    title: str = "",
+    text_columns: int = 1,
+    whole: bool = False,
 ) -> None:
-    """A table on stdout: drawn on a terminal, tab-separated elsewhere; text columns come first."""
+    """A table on stdout: drawn on a terminal, tab-separated elsewhere; text columns come first.
+
+    Where a terminal is too narrow, columns are cut short; with `whole`, lines run on instead.
+    """
     console = Console(highlight=False, emoji=False)
     if not console.is_terminal:
         for row in (columns, *rows):
@@ -108,6 +116,8 @@ def print_table(
         table.add_column(column, justify="left" if index < text_columns else "right", no_wrap=index >= text_columns)
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
+    if whole:
+        console.width = max(console.width, console.measure(table, options=console.options.update(width=500)).maximum)
     console.print(table)
 
 

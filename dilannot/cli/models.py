@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from dilannot.cli import options
+from dilannot.errors import DilannotError
 
 if TYPE_CHECKING:
     from dilannot.models.describe import Description
@@ -40,17 +42,28 @@ def command(
     """
     if name is None and arguments:
         raise click.UsageError("--set needs the NAME of a network")
+    if name is not None and task is not None:
+        raise click.UsageError("--task is for the list; leave it out beside a NAME")
     from dilannot.cli.console import print_json, print_table
     from dilannot.models import names, resolve
     from dilannot.models.arguments import parse_arguments
     from dilannot.models.describe import describe
 
     if name is None:
-        found = [describe(each, outputs, length) for each in names(task)]
+        found, unfit = [], []
+        for each in names(task):
+            try:
+                found.append(describe(each, outputs, length))
+            except DilannotError:
+                if length is None:
+                    raise
+                unfit.append(each)
         if as_json:
             print_json({"models_version": MODELS_VERSION, "models": [each.as_json() for each in found]})
         else:
-            print_table(COLUMNS, overview(found), title="", text_columns=2)
+            print_table(COLUMNS, overview(found), text_columns=2, whole=True)
+        if unfit:
+            click.echo(f"left out, not for inputs of {length:,} nt: {', '.join(unfit)}", err=True)
         return
     model = resolve(name)
     found = [describe(model, outputs, length, parse_arguments(model, arguments))]
@@ -58,7 +71,8 @@ def command(
         print_json({"models_version": MODELS_VERSION, **found[0].as_json()})
         return
     click.echo("\n".join(facts(found[0])))
-    print_table(LAYER_COLUMNS, layers(found[0]), title="", text_columns=2)
+    if found[0].layers:
+        print_table(LAYER_COLUMNS, layers(found[0]), text_columns=2, whole=True)
 
 
 def overview(found: Sequence[Description]) -> list[tuple[str, ...]]:
@@ -72,7 +86,7 @@ def overview(found: Sequence[Description]) -> list[tuple[str, ...]]:
             f"{each.parameters:,}",
             _field(each),
             f"{each.stride:,}",
-            f"{each.multiply_adds:,.0f}",
+            _cost(each),
             each.source,
         )
         for each in found
@@ -95,14 +109,17 @@ def layers(each: Description) -> list[tuple[str, ...]]:
 
 def facts(each: Description) -> list[str]:
     """What there is to say of a network besides its layers."""
+    from dilannot.models.arguments import write_argument
+
     published = f"; published: {each.published:,}" if each.published else ""
+    arguments = [shlex.quote(f"{key}={write_argument(value)}") for key, value in each.arguments.items()]
     return [
         f"{each.name}: {each.output} network{f', {each.source}' if each.source else ''}",
         f"  parameters: {each.parameters:,} for {each.outputs:,} markers{published}",
         f"  receptive field: {_field(each)}{_reach(each)}",
         f"  decided together: {each.stride:,} nt",
-        f"  multiply-adds: {each.multiply_adds:,.0f} per annotated nt",
-        f"  arguments: {' '.join(f'{key}={_typed(value)}' for key, value in each.arguments.items()) or 'none'}",
+        f"  multiply-adds: {_cost(each)} per annotated nt",
+        f"  arguments: {' '.join(arguments) or 'none'}",
     ]
 
 
@@ -113,6 +130,10 @@ def _field(each: Description) -> str:
     return f"{each.field.span:,}{matter}"
 
 
+def _cost(each: Description) -> str:
+    return f"{each.multiply_adds:,.0f}" if each.layers else "not known"
+
+
 def _reach(each: Description) -> str:
     """To either side, counted from a block's first nucleotide; windows have no other side."""
     if each.field is None or each.output != "dense":
@@ -120,11 +141,3 @@ def _reach(each: Description) -> str:
     return (
         f"; {-each.field.first:,} nt before and {each.field.last:,} after the first of them that are decided together"
     )
-
-
-def _typed(value: object) -> str:
-    """As `--set` takes it."""
-    import json
-
-    text = json.dumps(value, separators=(",", ":"))
-    return text[1:-1] if isinstance(value, list) and not any(isinstance(part, list) for part in value) else text

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
+import inspect
 import sys
 from pathlib import Path
+from types import ModuleType
+
+from torch import nn
 
 from dilannot.errors import DilannotError, near
 from dilannot.models import registry
-
-_loaded: dict[tuple[str, str], list[str]] = {}  # path and digest -> names it registers
 
 
 def resolve(model: str) -> str:
@@ -19,7 +20,7 @@ def resolve(model: str) -> str:
     Raises
     ------
     DilannotError
-        No such name, file or class, or a file that registers nothing.
+        No such name, file or class, a file that registers nothing, or a class that stands under several names.
     """
     file, colon, wanted = model.rpartition(":")
     if not colon or not file.endswith(".py"):
@@ -29,39 +30,40 @@ def resolve(model: str) -> str:
         return model
     path = Path(file)
     found = load_file(path)
-    classes = {registry.entry(name).network.__name__: name for name in found}
     if not found:
         raise DilannotError(
             "registers no network", where=path, remedy='put @register("my-net", output="dense") above its class'
         )
-    if not wanted and len(found) == 1:
-        return found[0]
-    if wanted in found or wanted in classes:
-        return wanted if wanted in found else classes[wanted]
-    raise DilannotError(
-        f"registers no {wanted!r}{near(wanted, [*found, *classes])}" if wanted else "registers several networks",
-        where=path,
-        remedy=f"use {path}:NAME with {' or '.join(found)}",
-    )
+    classes = {name: registry.entry(name).network.__name__ for name in found}
+    meant = [wanted] if wanted in found else [name for name in found if wanted in ("", classes[name])]
+    if len(meant) == 1:
+        return meant[0]
+    unknown = f"registers no {wanted!r}{near(wanted, {*found, *classes.values()})}"
+    several = "registers several networks" + (f" as {wanted}" if wanted else "")
+    choices = " or ".join(f"{path}:{name}" for name in meant or found)
+    raise DilannotError(several if meant else unknown, where=path, remedy=f"use {choices}")
 
 
 def load_file(path: Path) -> list[str]:
-    """Run a file of Python; the names it registers. The same file is run once.
+    """Run a file of Python; the names it registers.
 
     Raises
     ------
     DilannotError
-        It cannot be read, or is no Python.
+        It cannot be read, is not valid Python, or registers what cannot be trained.
     """
     try:
         code = path.read_bytes()
     except FileNotFoundError:
         raise DilannotError("not found", where=path, remedy="--model takes a name or FILE.py:CLASS") from None
-    key = (str(path.resolve()), digest(code))
-    if key not in _loaded:
-        _run(path)
-        _loaded[key] = [name for name in registry.names() if registry.entry(name).code == path]
-    return _loaded[key]
+    except IsADirectoryError:
+        raise DilannotError("is a folder", where=path, remedy="--model takes a name or FILE.py:CLASS") from None
+    before = {name: registry.entry(name) for name in registry.names()}
+    _run(path, code)
+    found = [name for name in registry.names() if registry.entry(name) is not before.get(name)]
+    for name in found:
+        _check(name, path)
+    return found
 
 
 def digest(code: bytes) -> str:
@@ -69,15 +71,34 @@ def digest(code: bytes) -> str:
     return hashlib.sha256(code).hexdigest()
 
 
-def _run(path: Path) -> None:
-    module_name = f"dilannot_own_{digest(str(path.resolve()).encode())[:12]}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
+def _run(path: Path, code: bytes) -> None:
+    # Not through importlib: that runs the file's __pycache__ where one lies there, whose digest nobody compared, and
+    # writes one beside the file.
+    try:
+        compiled = compile(code, path, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        raise DilannotError(f"is not valid Python: {error.msg}", where=path, line=error.lineno) from None
+    except ValueError as error:  # a null byte
+        raise DilannotError(f"is not valid Python: {error}", where=path) from None
+    module = ModuleType(f"dilannot_own_{digest(str(path.resolve()).encode())[:12]}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module
     with registry.reading(path):
-        try:
-            spec.loader.exec_module(module)
-        except SyntaxError as error:
-            raise DilannotError(f"is no Python: {error.msg}", where=path, line=error.lineno) from None
+        exec(compiled, vars(module))
+
+
+def _check(name: str, path: Path) -> None:
+    """Say at once what would fail where a network is built, trained or recorded."""
+    chosen = registry.entry(name)
+    network: object = chosen.network
+    if not isinstance(network, type) or not issubclass(network, nn.Module):
+        raise DilannotError(f"{name!r} is no class of networks", where=path, remedy="derive it from torch.nn.Module")
+    try:
+        place, remedy = "__init__", "it takes n_outputs, and has a default for everything else"
+        inspect.signature(network).bind(n_outputs=1, **chosen.preset)
+        place, remedy = "forward", f"its arguments are called self, {', '.join(chosen.inputs)}"
+        inspect.signature(network.forward).bind(None, **dict.fromkeys(chosen.inputs))
+        place, remedy = "__init__", "defaults are numbers, texts, lists or None"
+        registry.full_arguments(name, {})
+    except TypeError as error:
+        raise DilannotError(f"{network.__name__}.{place}: {error}", where=path, remedy=f"see that {remedy}") from None

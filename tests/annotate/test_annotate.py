@@ -195,8 +195,13 @@ def test_info_on_tracks(tracks: Path) -> None:
     assert record["missing"] == []
 
 
-def test_a_network_of_bins_is_refused_before_anything_is_written(inputs: Inputs, tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run", inputs.genome, "toy-bin")
-    with pytest.raises(DilannotError, match="was trained on bins"):
-        annotate(run, output=tmp_path / "tracks")
-    assert not (tmp_path / "tracks").exists()
+def test_a_network_of_bins_gives_each_bin_one_value(inputs: Inputs, tmp_path: Path) -> None:
+    """Which one, `test_walk.py` looks at."""
+    run = make_run(tmp_path / "run", inputs.genome, "toy-places")
+    annotate(run, output=tmp_path / "tracks", regions=["chr2"], processes=1)
+    for row in manifest(tmp_path / "tracks")["tracks"]:
+        with pyBigWig.open(str(tmp_path / "tracks" / row["bigwig"])) as file:
+            levels = np.array(file.values("chr2", 0, 12_345))
+        assert len(np.unique(levels)) > 20
+        assert (levels[:12_200].reshape(-1, 200) == levels[:12_200:200, None]).all()
+        assert (levels[12_200:] == levels[12_200]).all()

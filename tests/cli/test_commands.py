@@ -20,6 +20,7 @@ COMMANDS = (
     "build-data",
     "import-data",
     "verify",
+    "models",
     "train",
     "evaluate",
     "annotate",
