@@ -255,3 +255,10 @@ def _alive(pid: int) -> bool:
     except PermissionError:
         return True
     return pid != os.getpid()
+
+
+def cache_folder() -> Path:
+    """What can be made again: DILANNOT_CACHE, else XDG_CACHE_HOME/dilannot, else ~/.cache/dilannot."""
+    if own := os.environ.get("DILANNOT_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dilannot"

@@ -16,6 +16,7 @@ import json
 import os
 import tomllib
 from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,7 +29,7 @@ import dilannot
 from dilannot.data.markers import FIELDS, Marker, check_markers
 from dilannot.data.splits import SPLITS
 from dilannot.errors import DilannotError
-from dilannot.outputs import replacing, write_json, write_text
+from dilannot.outputs import cache_folder, replacing, write_json, write_text
 
 if TYPE_CHECKING:
     import torch
@@ -82,7 +83,7 @@ class Run:
     settings
         Of the training.
     code
-        `file` and `sha256` of the user's own file the network came from; None for one of dilannot's.
+        `file` (its name) and `sha256` of the user's own file the network came from; None for one of dilannot's.
     motifs
         `file`, `sha256` and `count` of the motifs its filters started from; None without.
     """
@@ -133,10 +134,7 @@ class Run:
         return path
 
     def save(self) -> None:
-        """Write everything but weights and metrics."""
-        if self.code is not None:
-            with replacing(self.folder / CODE) as temporary:
-                temporary.write_bytes(self.path_of(self.code["file"]).read_bytes())
+        """Write everything but weights, metrics and code."""
         rows = [FIELDS, *(marker.row() for marker in self.markers)]
         write_text(self.folder / MARKERS, "".join("\t".join(row) + "\n" for row in rows))
         write_text(self.folder / SETTINGS, tomli_w.dumps(self.settings))
@@ -254,7 +252,7 @@ def load_network(run: Run, which: Which = "best", *, trust_code: bool = False) -
     run, which
         The run, and which of its weights.
     trust_code
-        Whether `network.py` in the run folder may be run, where the file it is a copy of is not there as it was.
+        Whether `network.py` in the run folder may be run though this user did not train with it.
 
     Raises
     ------
@@ -271,7 +269,8 @@ def load_network(run: Run, which: Which = "best", *, trust_code: bool = False) -
         raise DilannotError("weights not found: this run did not finish an epoch", where=path, remedy="train it again")
     if run.code is not None:
         _load_code(run, run.code, trust_code)
-    with torch.device("meta"):
+    # A user's network may have buffers that are not among the weights: those of ours are there on "meta" too.
+    with torch.device("meta") if run.code is None else nullcontext():
         network = build(run.model, len(run.markers), **run.arguments)
     wanted = network.state_dict()
     try:
@@ -299,26 +298,39 @@ def load_network(run: Run, which: Which = "best", *, trust_code: bool = False) -
     return Weights(network, digest, epoch, np.array(thresholds))
 
 
+def save_code(run: Run, source: bytes) -> None:
+    """Keep the user's own file with the run, and remember that this user trusts it."""
+    with replacing(run.folder / CODE) as temporary:
+        temporary.write_bytes(source)
+    with suppress(OSError):  # no cache to be had: --trust-code will be asked for
+        trusted = _trust_mark(hashlib.sha256(source).hexdigest())
+        trusted.parent.mkdir(parents=True, exist_ok=True)
+        trusted.touch()
+
+
+def _trust_mark(sha256: str) -> Path:
+    return cache_folder() / "trusted-code" / sha256
+
+
 def _load_code(run: Run, code: dict[str, str], trust_code: bool) -> None:
-    """Register the user's own network: from the file it came from, or from the run's copy if that is trusted."""
-    from dilannot.models.own_file import load_file
+    """Register the user's own network from the run's copy of its file.
 
-    def as_recorded(path: Path) -> bool:
-        return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == code["sha256"]
+    What decides whether it may be run is not in the run folder, which may come from anywhere.
+    """
+    from dilannot.models.own_file import run_code
+    from dilannot.models.registry import OwnCode
 
-    original, copy = run.path_of(code["file"]), run.folder / CODE
-    if as_recorded(original):
-        load_file(original)
-    elif not as_recorded(copy):
-        raise DilannotError("is not the code this run was trained with", where=copy, remedy="train it again")
-    elif not trust_code:
+    path = run.folder / CODE
+    own = OwnCode(path, path.read_bytes() if path.is_file() else b"")
+    if own.sha256 != code["sha256"]:
+        raise DilannotError("is not the code this run was trained with", where=path, remedy="train it again")
+    if not trust_code and not _trust_mark(own.sha256).is_file():
         raise DilannotError(
-            f"is code that would be run, and {original} is not there as it was",
-            where=copy,
+            "is code that would be run, and you have not trained with it here",
+            where=path,
             remedy="read it, then say --trust-code",
         )
-    else:
-        load_file(copy)
+    run_code(own)
 
 
 def _compare(wanted: dict[str, torch.Tensor], found: dict[str, tuple[int, ...]], path: Path) -> None:

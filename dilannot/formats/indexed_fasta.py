@@ -22,6 +22,7 @@ from dilannot.errors import ENVIRONMENT, DilannotError
 from dilannot.formats.compression import check_input, compression
 from dilannot.formats.fasta import Contig, read_blocks, read_contigs
 from dilannot.genome.sequence import INVALID, Codes, encode
+from dilannot.outputs import cache_folder
 from dilannot.progress import Progress, Silent
 
 _INDEX_VERSION = 1
@@ -160,10 +161,3 @@ def _temporary_folder(genome: Path) -> tempfile.TemporaryDirectory[str]:
             remedy="free some space, or set DILANNOT_CACHE to a folder that can",
             exit_code=ENVIRONMENT,
         ) from None
-
-
-def cache_folder() -> Path:
-    """Where indices of genomes are kept: DILANNOT_CACHE, else XDG_CACHE_HOME/dilannot, else ~/.cache/dilannot."""
-    if own := os.environ.get("DILANNOT_CACHE"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dilannot"

@@ -6,9 +6,10 @@ import json
 import re
 import types
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from dilannot.errors import DilannotError
+from dilannot.errors import DilannotError, shorten
 from dilannot.models.registry import check_arguments, entry, full_arguments
 
 _WORDS: dict[Any, tuple[str, str]] = {
@@ -18,6 +19,7 @@ _WORDS: dict[Any, tuple[str, str]] = {
     str: ("a text", "texts"),
     type(None): ("null", "null"),
 }
+_LARGEST = 2**31 - 1  # torch takes no sizes far beyond it, and no network has them
 
 
 def parse_arguments(name: str, typed: Sequence[str]) -> dict[str, Any]:
@@ -57,7 +59,7 @@ def _parse(name: str, key: str, text: str) -> Any:
             return candidate
     usual = full_arguments(name, {})
     raise DilannotError(
-        f"{key}={text} is not {_described(hint)}",
+        f"{key}={shorten(text, 60)} is not {_described(hint)}",
         where="--set",
         remedy=f"its default is {key}={write_argument(usual[key])}" if key in usual else None,
     )
@@ -94,10 +96,9 @@ def _fits(value: Any, hint: Any) -> bool:
         if not isinstance(value, list) or (len(each) > 1 and len(value) != len(each)):
             return False
         return all(_fits(part, each[min(i, len(each) - 1)]) for i, part in enumerate(value))
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+    if hint in (int, float):
+        number = type(value) is int and abs(value) <= _LARGEST
+        return number or (hint is float and type(value) is float and isfinite(value))
     # Of types that a command line has no way to write, the network itself says what is wrong.
     return isinstance(value, hint) if hint in _WORDS or hint in (list, dict) else True
 

@@ -34,6 +34,8 @@ class Embed(nn.Embedding):
     """Base codes to learned numbers: (N, L) -> (N, C, L); N is a base like any other."""
 
     def __init__(self, channels: int) -> None:
+        if channels < 1:
+            raise ValueError("bases are embedded in 1 number or more")
         super().__init__(len(ALPHABET), channels)
 
     def forward(self, sequence: Tensor) -> Tensor:
@@ -99,8 +101,8 @@ class ConvBlock(Block):
         applications: int = 1,
     ) -> None:
         super().__init__()
-        if min(filters, kernel, stride, dilation) < 1:
-            raise ValueError("filters, kernel, stride and dilation are 1 or more")
+        if min(filters, kernel, stride, dilation) < 1 or projection < 0:
+            raise ValueError("filters, kernel, stride and dilation are 1 or more, a projection 0 or more")
         if not 0 <= batch_norm_decay <= 1:
             raise ValueError(f"a batch norm decay of {batch_norm_decay} is not between 0 and 1")
         pad, convolution = [], nn.Conv1d(channels, filters, kernel, stride=stride, dilation=dilation)
@@ -136,8 +138,23 @@ def same_padding(kernel: int, dilation: int = 1, value: float = 0.0) -> nn.Const
     return nn.ConstantPad1d((span // 2, span - span // 2), value)
 
 
+def check_pools(pools: Sequence[Sequence[int] | None], second: str) -> None:
+    """Refuse pools that are not pairs."""
+    if any(pool is not None and len(pool) != 2 for pool in pools):
+        raise ValueError(f"a pool is a width and a {second}, as in [[4,2],null]")
+
+
+def max_pool(width: int, stride: int) -> nn.MaxPool1d:
+    """Max-pooling of whole strides: what is left over at the end is dropped."""
+    if min(width, stride) < 1:
+        raise ValueError("a pool's width and stride are 1 or more")
+    return nn.MaxPool1d(width, stride)
+
+
 def same_max_pool(width: int, dilation: int = 1) -> list[nn.Module]:
     """Max-pooling that keeps the length; what lies outside is never the largest."""
+    if min(width, dilation) < 1:
+        raise ValueError("a pool's width and dilation are 1 or more")
     return [same_padding(width, dilation, -torch.inf), nn.MaxPool1d(width, stride=1, dilation=dilation)]
 
 

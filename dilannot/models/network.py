@@ -61,6 +61,8 @@ class WindowNetwork(Network):
 class DenseNetwork(Network):
     """One output per nucleotide and marker, (N, L) codes -> (N, T, L) logits.
 
+    `build` refuses a trunk and a head that do not fit (`receptive_field.check_blocks`).
+
     Parameters
     ----------
     trunk

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import sys
 from pathlib import Path
@@ -58,33 +57,43 @@ def load_file(path: Path) -> list[str]:
         raise DilannotError("not found", where=path, remedy="--model takes a name or FILE.py:CLASS") from None
     except IsADirectoryError:
         raise DilannotError("is a folder", where=path, remedy="--model takes a name or FILE.py:CLASS") from None
+    return run_code(registry.OwnCode(path, code))
+
+
+def run_code(code: registry.OwnCode) -> list[str]:
+    """Run what was read from a file; the names it registers.
+
+    Raises
+    ------
+    DilannotError
+        It is not valid Python, or registers what cannot be trained.
+    """
     before = {name: registry.entry(name) for name in registry.names()}
-    _run(path, code)
+    _run(code)
     found = [name for name in registry.names() if registry.entry(name) is not before.get(name)]
     for name in found:
-        _check(name, path)
+        _check(name, code.path)
     return found
 
 
-def digest(code: bytes) -> str:
-    """SHA-256 of a file's bytes."""
-    return hashlib.sha256(code).hexdigest()
-
-
-def _run(path: Path, code: bytes) -> None:
+def _run(code: registry.OwnCode) -> None:
     # Not through importlib: that runs the file's __pycache__ where one lies there, whose digest nobody compared, and
     # writes one beside the file.
     try:
-        compiled = compile(code, path, "exec", dont_inherit=True)
+        compiled = compile(code.source, code.path, "exec", dont_inherit=True)
     except SyntaxError as error:
-        raise DilannotError(f"is not valid Python: {error.msg}", where=path, line=error.lineno) from None
+        raise DilannotError(f"is not valid Python: {error.msg}", where=code.path, line=error.lineno) from None
     except ValueError as error:  # a null byte
-        raise DilannotError(f"is not valid Python: {error}", where=path) from None
-    module = ModuleType(f"dilannot_own_{digest(str(path.resolve()).encode())[:12]}")
-    module.__file__ = str(path)
+        raise DilannotError(f"is not valid Python: {error}", where=code.path) from None
+    module = ModuleType(f"dilannot_own_{code.sha256[:12]}")
+    module.__file__ = str(code.path)
     sys.modules[module.__name__] = module
-    with registry.reading(path):
-        exec(compiled, vars(module))
+    with registry.reading(code):
+        try:
+            exec(compiled, vars(module))
+        except ModuleNotFoundError as error:
+            remedy = "install it; a run keeps this file alone, so it cannot import files beside it"
+            raise DilannotError(str(error), where=code.path, remedy=remedy) from None
 
 
 def _check(name: str, path: Path) -> None:

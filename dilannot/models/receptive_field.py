@@ -75,12 +75,37 @@ def context_of(network: nn.Module) -> Context | None:
     if callable(own):
         context: Context = own()
         return context
-    if not isinstance(network, DenseNetwork):
+    # A forward of its own may do what the chain of layers does not say.
+    own_forward = type(network).forward is not DenseNetwork.forward
+    if not isinstance(network, DenseNetwork) or (own_forward and type(network).layers is DenseNetwork.layers):
         return None
     try:
         return dense_field(network).context
     except UnboundedError:
         return None
+
+
+def check_blocks(network: DenseNetwork) -> None:
+    """Refuse a trunk and a head that do not fit: with `keep`, a network is cut between them.
+
+    Raises
+    ------
+    ValueError
+        The head looks beyond its own block, or may, or trunk and head do not agree about what a block is.
+    """
+    if type(network).forward is not DenseNetwork.forward:
+        return  # it cuts in its own way
+    stride, blocks = network.stride, 1_000
+    trunk, head = list(leaves([network.trunk])), list(leaves([network.head]))
+    try:
+        seen = walk_back(np.arange(stride, dtype=np.int64), [(layer, None) for layer in head])
+    except UnboundedError as error:
+        raise ValueError(f"a {error} in the head may look beyond its own block; put it into the trunk") from None
+    if seen.tolist() != [0] or _length_after_all(head, blocks) != stride * blocks:
+        raise ValueError(f"the head does not make {stride} nt of every block by itself; put the rest into the trunk")
+    length = _length_after_all(trunk, stride * blocks)
+    if length != blocks and all(map(_known, trunk)):
+        raise ValueError(f"the trunk makes {length:,} blocks of {stride * blocks:,} nt, with a stride of {stride}")
 
 
 def dense_field(network: DenseNetwork) -> ReceptiveField:
@@ -154,6 +179,20 @@ def needed(layer: nn.Module, outputs: Positions, length: int | None) -> Position
     else:
         raise UnboundedError(type(layer).__name__)
     return inputs if length is None else inputs[(inputs >= 0) & (inputs < length)]
+
+
+def _known(layer: nn.Module) -> bool:
+    try:
+        needed(layer, np.zeros(1, np.int64), 1)
+    except UnboundedError:
+        return False
+    return True
+
+
+def _length_after_all(layers: Sequence[nn.Module], length: int) -> int:
+    for layer in layers:
+        length = length_after(layer, length)
+    return length
 
 
 def length_after(layer: nn.Module, length: int) -> int:

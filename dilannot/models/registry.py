@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,8 @@ from typing import Any, Literal, TypeVar, get_args
 from torch import nn
 
 from dilannot.errors import DilannotError, near
+from dilannot.models.network import DenseNetwork
+from dilannot.models.receptive_field import check_blocks
 
 Output = Literal["dense", "window", "scalar"]
 
@@ -34,6 +37,19 @@ class Source:
     text: str
     outputs: int = 919
     parameters: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCode:
+    """A user's file: where it was, and what was in it when it was run."""
+
+    path: Path
+    source: bytes
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the file's bytes."""
+        return hashlib.sha256(self.source).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +78,15 @@ class Entry:
     inputs: tuple[str, ...]
     source: Source
     needs_motifs: bool
-    code: Path | None = None
+    code: OwnCode | None = None
 
 
 _NETWORKS: dict[str, Entry] = {}
-_reading: list[Path] = []  # the user's file that registers now
+_reading: list[OwnCode] = []  # the user's file that registers now
 
 
 @contextmanager
-def reading(code: Path) -> Iterator[None]:
+def reading(code: OwnCode) -> Iterator[None]:
     """What is registered inside comes from a user's file."""
     _reading.append(code)
     try:
@@ -82,7 +98,7 @@ def reading(code: Path) -> Iterator[None]:
 def register(
     name: str,
     output: Output = "dense",
-    inputs: Sequence[str] = ("sequence",),
+    inputs: Sequence[str] | str = ("sequence",),
     *,
     source: Source = Source(""),
     needs_motifs: bool = False,
@@ -95,12 +111,14 @@ def register(
     code = _reading[-1] if _reading else None
 
     def add(network: _Class) -> _Class:
-        taken = _NETWORKS.get(name)
+        taken, where = _NETWORKS.get(name), code.path if code else None
         if output not in get_args(Output):
-            raise DilannotError(f"{name!r} has output {output!r}", remedy=f"use one of {', '.join(get_args(Output))}")
-        if taken is not None and taken.code is None:
-            raise DilannotError(f"{name!r} is the name of another network", where=code, remedy="register it as another")
-        _NETWORKS[name] = Entry(network, preset, output, tuple(inputs), source, needs_motifs, code)
+            known = ", ".join(get_args(Output))
+            raise DilannotError(f"{name!r} has output {output!r}", where=where, remedy=f"use one of {known}")
+        if taken is not None and (taken.code is None or taken.code is code):
+            raise DilannotError(f"{name!r} is the name of another network", where=where, remedy="choose another name")
+        names = (inputs,) if isinstance(inputs, str) else tuple(inputs)
+        _NETWORKS[name] = Entry(network, preset, output, names, source, needs_motifs, code)
         return network
 
     return add
@@ -126,7 +144,6 @@ def entry(name: str) -> Entry:
     if name not in _NETWORKS:
         raise DilannotError(
             f"no model called {name!r}{near(name, _NETWORKS)}",
-            where="--model",
             remedy="dilannot models lists them; a network of your own is FILE.py:CLASS",
         )
     return _NETWORKS[name]
@@ -167,7 +184,10 @@ def build(name: str, n_outputs: int, **arguments: Any) -> nn.Module:
     check_arguments(name, arguments)
     chosen = entry(name)
     try:
-        return chosen.network(n_outputs=n_outputs, **{**chosen.preset, **arguments})
+        network = chosen.network(n_outputs=n_outputs, **{**chosen.preset, **arguments})
+        if isinstance(network, DenseNetwork):
+            check_blocks(network)
+        return network
     except ValueError as error:
         raise DilannotError(f"model {name!r} cannot be built: {error}", remedy="change --set, or the dataset") from None
 

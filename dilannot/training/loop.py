@@ -19,11 +19,10 @@ from dilannot.data.order import Augmentation
 from dilannot.errors import DilannotError
 from dilannot.evaluate import class_means, score_split
 from dilannot.models import build, count_parameters, entry
-from dilannot.models.own_file import digest
 from dilannot.outputs import locked, make_folder, write_text
 from dilannot.predict import choose_device
 from dilannot.progress import Progress, Silent
-from dilannot.run import EVALUATIONS, FILES, METRICS, RECORD, WEIGHTS, Run, save_weights
+from dilannot.run import EVALUATIONS, FILES, METRICS, RECORD, WEIGHTS, Run, save_code, save_weights
 from dilannot.training.losses import interval_cross_entropy, training_loss
 from dilannot.training.network import Choice, choose
 from dilannot.training.settings import Settings
@@ -125,6 +124,8 @@ def train(
                 (output / name).unlink(missing_ok=True)
             run = _record(data, output, choice, settings)
             run.save()
+            if code := entry(choice.model).code:
+                save_code(run, code.source)
             optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate)
             schedule = torch.optim.lr_scheduler.OneCycleLR(
                 optimizer, settings.learning_rate, total_steps=total_steps(data, settings) + 1
@@ -186,7 +187,7 @@ def _record(data: Dataset, output: Path, choice: Choice, settings: Settings) -> 
         model=choice.model,
         output=entry(choice.model).output,
         arguments=choice.arguments,
-        code=None if code is None else {"file": from_run(code), "sha256": digest(code.read_bytes())},
+        code=None if code is None else {"file": code.path.name, "sha256": code.sha256},
         markers=data.markers,
         window=data.window,
         length=data.length,

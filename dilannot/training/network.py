@@ -101,4 +101,9 @@ def choose(
     motifs = [] if motif_file is None else read_motifs(motif_file)
     fitted = {"length": data.length} if "length" in parameters_of(model) else {}
     fitted |= arguments_for(model, motifs) if motifs else {}
+    for name, value in fitted.items():
+        if arguments.get(name, value) != value:
+            raise DilannotError(
+                f"{name}={arguments[name]} does not fit: it is {value} here", where="--set", remedy="leave it out"
+            )
     return Choice(model, full_arguments(model, fitted | arguments), motifs, motif_file)

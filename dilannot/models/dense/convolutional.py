@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from dilannot.models.blocks import ConvBlock, Embed, dense_head, same_max_pool
+from dilannot.models.blocks import ConvBlock, Embed, check_pools, dense_head, same_max_pool
 from dilannot.models.network import DenseNetwork
 from dilannot.models.registry import Source, register
 
@@ -79,8 +79,11 @@ class Convolutional(DenseNetwork):
         dropout: float = 0.01,
         embedding: int = 4,
     ) -> None:
+        if not filters:
+            raise ValueError("filters is empty: there is one convolution or more")
         if not len(filters) == len(dilations) == len(pools or filters):
             raise ValueError("filters, dilations and pools have one entry per convolution")
+        check_pools(pools or (), "dilation")
         block = partial(ConvBlock, batch_norm=batch_norm, batch_norm_decay=batch_norm_decay, dropout=dropout)
         trunk: list[nn.Module] = [Embed(embedding)]
         head: list[nn.Module] = []

@@ -62,8 +62,8 @@ class IteratedDilated(DenseNetwork):
         dropout: float = 0.01,
         embedding: int = 4,
     ) -> None:
-        if applications < 1 or len(filters) != len(dilations):
-            raise ValueError("one application or more, and one dilation per convolution")
+        if not 1 <= applications <= 100 or not filters or len(filters) != len(dilations):
+            raise ValueError("1 to 100 applications of one convolution or more, with a dilation each")
         block = partial(
             ConvBlock,
             batch_norm=batch_norm, batch_norm_decay=batch_norm_decay, dropout=dropout, applications=applications,

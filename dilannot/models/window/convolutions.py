@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from torch import nn
 
-from dilannot.models.blocks import CHANNELS, Centre, ConvBlock, OneHot
+from dilannot.models.blocks import CHANNELS, Centre, ConvBlock, OneHot, check_pools, max_pool
 from dilannot.models.network import leaves
 from dilannot.models.receptive_field import length_after, walk_back
 
@@ -50,8 +50,9 @@ def convolutions(
     """
     layers: list[nn.Module] = [OneHot(), *([Centre(length, centre)] if centre else [])]
     count, channels = len(filters), CHANNELS
-    if len(pools) != count:
+    if not count or len(pools) != count:
         raise ValueError(f"pools has {len(pools)} entries, and there are {count} convolutions")
+    check_pools(pools, "stride")
     for i in range(count):
         pool = pools[i]
         block = ConvBlock(
@@ -59,7 +60,7 @@ def convolutions(
             filters[i],
             _each(kernels, count, "kernels")[i],
             dilation=_each(dilations, count, "dilations")[i],
-            pool=[nn.MaxPool1d(pool[0], pool[1])] if pool else [],
+            pool=[max_pool(*pool)] if pool else [],
             projection=0 if i else projection,
             dropout=_each(dropouts, count, "dropouts")[i],
             **options,
