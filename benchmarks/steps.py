@@ -109,6 +109,8 @@ def main() -> int:
     if options.alone:
         print(json.dumps(measure(options.names[0], torch.device(options.device), options.repeats)))
         return 0
+    if options.write and options.write.read_text().count(MARK) != 2:
+        parser.error(f"{options.write} has no two lines {MARK}")
     chosen, rows = options.names or names(), []
     for name in chosen:
         command = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from dilannot.data.dataset import Dataset
 from dilannot.data.markers import Marker, class_order
 from dilannot.errors import DilannotError
 from dilannot.metrics import ScoreHistograms, Scores
+from dilannot.models import entry
 from dilannot.outputs import check_new_file, write_json, write_text
 from dilannot.predict import choose_device, predicting
 from dilannot.progress import Progress, Silent
@@ -35,6 +36,7 @@ def score_split(
     batch_size: int,
     device: torch.device,
     progress: Progress,
+    inputs: Sequence[str] = ("sequence",),
     loss: Loss | None = None,
 ) -> tuple[ScoreHistograms, float]:
     """Predict every window of a split by itself (as in training: zero edges) and count its scores.
@@ -49,7 +51,7 @@ def score_split(
     with predicting(network), progress.task(f"evaluating {split}", windows * dataset.length) as task:
         for batch in dataset.batches(split, batch_size):
             batch = batch.to(device)
-            logits = network(**batch.inputs)
+            logits = network(**batch.select(inputs))
             histograms.update(logits, batch.targets.flat_index(*logits.shape[1:]), batch.mask)
             if loss is not None:
                 losses += float(loss(logits, batch.targets, batch.mask)) * len(logits)
@@ -202,6 +204,7 @@ def evaluate(
             batch_size=batch_size or max(1, 100_000 // data.length),
             device=where,
             progress=progress,
+            inputs=entry(record.model).inputs,
         )
         result = Evaluation(
             str(run),

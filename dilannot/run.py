@@ -16,7 +16,7 @@ import json
 import os
 import tomllib
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -259,19 +259,16 @@ def load_network(run: Run, which: Which = "best", *, trust_code: bool = False) -
     DilannotError
         No weights yet, a damaged file, weights that are not this network's, or code that is not trusted.
     """
-    import torch
     from safetensors import SafetensorError, safe_open
 
-    from dilannot.models import build
+    from dilannot.models import build_without_memory
 
     path = run.folder / WEIGHTS[which]
     if not path.is_file():
         raise DilannotError("weights not found: this run did not finish an epoch", where=path, remedy="train it again")
     if run.code is not None:
         _load_code(run, run.code, trust_code)
-    # A user's network may have buffers that are not among the weights: those of ours are there on "meta" too.
-    with torch.device("meta") if run.code is None else nullcontext():
-        network = build(run.model, len(run.markers), **run.arguments)
+    network = build_without_memory(run.model, len(run.markers), **run.arguments)
     wanted = network.state_dict()
     try:
         with safe_open(path, "pt") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,7 +14,6 @@ from dilannot.errors import DilannotError
 from dilannot.genome.intervals import Interval
 from dilannot.genome.tiles import Context, Tile, cover, cover_bins, cover_overlapping
 from dilannot.models import context_of
-from dilannot.models.network import DenseNetwork
 from dilannot.run import Run
 
 TILE = 25_000  # nt; the length of a training window
@@ -60,7 +60,7 @@ class OverlappingWindows:
         return cover_overlapping(region, self.window, self.stride, contig_length)
 
     def predict(self, sequence: Tensor, start: int, end: int) -> Tensor:
-        if isinstance(self.network, DenseNetwork):
+        if "keep" in inspect.signature(self.network.forward).parameters:
             logits: Tensor = self.network(sequence, keep=(start, end))
             return logits
         whole: Tensor = self.network(sequence)

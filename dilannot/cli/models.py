@@ -117,7 +117,7 @@ def facts(each: Description) -> list[str]:
         f"{each.name}: {each.output} network{f', {each.source}' if each.source else ''}",
         f"  parameters: {each.parameters:,} for {each.outputs:,} markers{published}",
         f"  receptive field: {_field(each)}{_reach(each)}",
-        f"  decided together: {each.stride:,} nt",
+        f"  stride: blocks of {each.stride:,} nt",
         f"  multiply-adds: {_cost(each)} per annotated nt",
         f"  arguments: {' '.join(arguments) or 'none'}",
     ]
@@ -125,7 +125,7 @@ def facts(each: Description) -> list[str]:
 
 def _field(each: Description) -> str:
     if each.field is None:
-        return "unbounded" if each.layers else "not known"
+        return each.no_field
     matter = "" if each.field.positions == each.field.span else f" ({each.field.positions:,} matter)"
     return f"{each.field.span:,}{matter}"
 
@@ -138,6 +138,4 @@ def _reach(each: Description) -> str:
     """To either side, counted from a block's first nucleotide; windows have no other side."""
     if each.field is None or each.output != "dense":
         return ""
-    return (
-        f"; {-each.field.first:,} nt before and {each.field.last:,} after the first of them that are decided together"
-    )
+    return f": {-each.field.first:,} nt before a block's first and {each.field.last:,} after it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 import torch
@@ -46,6 +47,10 @@ class Batch:
     inputs: dict[str, Tensor]
     targets: LabelIntervals
     mask: Tensor
+
+    def select(self, names: Iterable[str]) -> dict[str, Tensor]:
+        """Some of the inputs: those a network takes."""
+        return {name: self.inputs[name] for name in names}
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""

@@ -5,14 +5,23 @@ from dilannot.models.dense import id_cnn as _id_cnn
 from dilannot.models.dense import recurrent as _dense_recurrent
 from dilannot.models.own_file import resolve
 from dilannot.models.receptive_field import context_of
-from dilannot.models.registry import build, count_parameters, entry, full_arguments, names, parameters_of, register
+from dilannot.models.registry import (
+    build,
+    build_without_memory,
+    count_parameters,
+    entry,
+    full_arguments,
+    names,
+    parameters_of,
+    register,
+)
 from dilannot.models.window import convolutional as _convolutional
 from dilannot.models.window import linear as _linear
 from dilannot.models.window import motif as _motif
 from dilannot.models.window import recurrent as _recurrent
 
 __all__ = [
-    "build", "context_of", "count_parameters", "entry", "full_arguments", "names", "parameters_of", "register",
-    "resolve",
+    "build", "build_without_memory", "context_of", "count_parameters", "entry", "full_arguments", "names",
+    "parameters_of", "register", "resolve",
 ]  # fmt: skip
 del _convolutional, _dense_convolutional, _dense_recurrent, _id_cnn, _linear, _motif, _recurrent

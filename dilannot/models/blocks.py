@@ -12,6 +12,8 @@ from dilannot.models.network import Block
 
 CHANNELS = 4  # A, C, G, T
 
+Pools = Sequence[Sequence[int] | None]  # width and stride, or dilation, after each convolution; None: no pool
+
 _ONE_HOT = torch.eye(len(ALPHABET))[:, 1:]
 
 
@@ -56,7 +58,7 @@ class Centre(nn.Module):
 
 
 class ConvBlock(Block):
-    """Convolution, batch norm, ReLU, max-pooling, projection, dropout: (N, C, L) -> (N, C', L').
+    """Convolution, batch norm, ReLU, dropout, max-pooling, projection: (N, C, L) -> (N, C', L').
 
     Parameters
     ----------
@@ -72,12 +74,10 @@ class ConvBlock(Block):
         Batch norm before the ReLU, and how much of the running statistics a step keeps.
     negative_slope
         Of a leaky ReLU.
-    pool
-        Layers after the ReLU.
+    dropout, pool
+        After the ReLU, in this order; the other way round with `pool_first`.
     projection
         Channels of a linear map (no bias, no activation) after the pooling; 0 is none.
-    dropout
-        After all this.
     applications
         How often the block is applied: the weights are shared, every application has its own batch norm.
     """
@@ -95,9 +95,10 @@ class ConvBlock(Block):
         batch_norm: bool = False,
         batch_norm_decay: float = 0.9,
         negative_slope: float = 0.0,
-        pool: Sequence[nn.Module] = (),
-        projection: int = 0,
         dropout: float = 0.0,
+        pool: Sequence[nn.Module] = (),
+        pool_first: bool = False,
+        projection: int = 0,
         applications: int = 1,
     ) -> None:
         super().__init__()
@@ -113,11 +114,13 @@ class ConvBlock(Block):
         self.convolution = nn.Sequential(*pad, convolution)
         norms = applications if batch_norm else 0
         self.norms = nn.ModuleList(nn.BatchNorm1d(filters, momentum=1 - batch_norm_decay) for _ in range(norms))
+        drop = [nn.Dropout(dropout)] if dropout else []
         self.after = nn.Sequential(
             activation(negative_slope),
+            *([] if pool_first else drop),
             *pool,
             *([nn.Conv1d(filters, projection, 1, bias=False)] if projection else []),
-            *([nn.Dropout(dropout)] if dropout else []),
+            *(drop if pool_first else []),
         )
 
     def layers(self, application: int = 0) -> list[nn.Module]:
@@ -138,7 +141,7 @@ def same_padding(kernel: int, dilation: int = 1, value: float = 0.0) -> nn.Const
     return nn.ConstantPad1d((span // 2, span - span // 2), value)
 
 
-def check_pools(pools: Sequence[Sequence[int] | None], second: str) -> None:
+def check_pools(pools: Pools, second: str) -> None:
     """Refuse pools that are not pairs."""
     if any(pool is not None and len(pool) != 2 for pool in pools):
         raise ValueError(f"a pool is a width and a {second}, as in [[4,2],null]")
@@ -172,6 +175,7 @@ def hidden_layers(
     hidden: Sequence[int],
     *,
     batch_norm: bool = False,
+    batch_norm_decay: float = 0.9,
     negative_slope: float = 0.0,
     dropout: float = 0.0,
 ) -> tuple[list[nn.Module], int]:
@@ -180,7 +184,8 @@ def hidden_layers(
     for width in hidden:
         if width < 1:
             raise ValueError("a hidden layer has 1 unit or more")
-        layers += [nn.Linear(inputs, width), *([HiddenBatchNorm(width)] if batch_norm else [])]
+        norm = [HiddenBatchNorm(width, momentum=1 - batch_norm_decay)] if batch_norm else []
+        layers += [nn.Linear(inputs, width), *norm]
         layers += [activation(negative_slope), *([nn.Dropout(dropout)] if dropout else [])]
         inputs = width
     return layers, inputs

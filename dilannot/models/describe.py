@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dilannot.errors import DilannotError
+from dilannot.models.dependence import UnboundedError
 from dilannot.models.kmers import KmerCounts
 from dilannot.models.lstm import BidirectionalLSTM
 from dilannot.models.network import DenseNetwork, Network, leaves
-from dilannot.models.receptive_field import ReceptiveField, UnboundedError, dense_field, window_field
-from dilannot.models.registry import build, count_parameters, entry, full_arguments, parameters_of
+from dilannot.models.receptive_field import ReceptiveField, dense_field, is_its_chain, window_field
+from dilannot.models.registry import build_without_memory, count_parameters, entry, full_arguments, parameters_of
 from dilannot.models.scan import MotifScan
 
 LENGTHS = {"dense": 25_000, "window": 1_000}  # nt the sources use
@@ -56,8 +58,8 @@ class Description:
         What it was built for: markers, and nt of an input.
     parameters
         Trainable ones.
-    field
-        What the outputs of a block or window depend on; None where that is everything, or not known.
+    field, no_field
+        What the outputs of a block or window depend on; else None, and why.
     stride
         Nucleotides that are decided together.
     multiply_adds
@@ -76,13 +78,14 @@ class Description:
     length: int
     parameters: int
     field: ReceptiveField | None
+    no_field: str
     stride: int
     multiply_adds: float
     layers: tuple[Layer, ...]
 
     @property
     def weight_layers(self) -> int:
-        """Layers with weights of their own: what a paper counts."""
+        """Layers that multiply, every application of a shared one counted."""
         return sum(1 for layer in self.layers if layer.multiply_adds)
 
     def as_json(self) -> dict[str, Any]:
@@ -100,6 +103,7 @@ class Description:
             "published_parameters": self.published,
             "receptive_field": field
             and {"span": field.span, "first": field.first, "last": field.last, "positions": field.positions},
+            "no_receptive_field": self.no_field or None,
             "stride": self.stride,
             "multiply_adds_per_nt": self.multiply_adds,
             "layers": [
@@ -140,12 +144,13 @@ def describe(
     arguments = dict(arguments or {})
     if length is not None and "length" in parameters_of(name):
         arguments.setdefault("length", length)
-    length = length or int(arguments.get("length", LENGTHS.get(chosen.output, 1)))
+    length = length or int(arguments.get("length", LENGTHS.get(chosen.output, 0)))
+    if not length:
+        raise DilannotError(f"how long an input of {name!r} is, nobody said", remedy="give --length")
     count = outputs or chosen.source.outputs
-    with torch.device("meta"):
-        network = build(name, count, **arguments)
-    network = network.to("meta").eval()
-    layers = _layers(network, _padded(network, length))
+    network = build_without_memory(name, count, **arguments).to("meta").eval()
+    layers = _layers(name, network, length)
+    field, no_field = _field(network, length)
     stride = network.stride if isinstance(network, DenseNetwork) else BIN if chosen.output == "window" else 1
     same = not arguments or arguments == {"length": LENGTHS.get(chosen.output)}
     return Description(
@@ -158,37 +163,41 @@ def describe(
         outputs=count,
         length=length,
         parameters=count_parameters(network),
-        field=_field(network, length),
+        field=field,
+        no_field=no_field,
         stride=stride,
         multiply_adds=sum(layer.multiply_adds for layer in layers) / (BIN if chosen.output == "window" else length),
         layers=layers,
     )
 
 
-def _padded(network: nn.Module, length: int) -> int:
-    stride = network.stride if isinstance(network, DenseNetwork) else 1
-    return -(-length // stride) * stride
-
-
-def _field(network: nn.Module, length: int) -> ReceptiveField | None:
+def _field(network: nn.Module, length: int) -> tuple[ReceptiveField | None, str]:
+    """The receptive field, or what makes it unbounded."""
     try:
         if isinstance(network, DenseNetwork):
-            return dense_field(network)
-        return window_field(network, length) if isinstance(network, Network) else None
-    except UnboundedError:
-        return None
+            return (dense_field(network), "") if is_its_chain(network) else (None, "not known (a forward of its own)")
+        return (window_field(network, length), "") if isinstance(network, Network) else (None, "not known")
+    except UnboundedError as error:
+        return None, f"unbounded ({error})" if error.known else f"not known ({error})"
 
 
 @torch.inference_mode()
-def _layers(network: nn.Module, length: int) -> tuple[Layer, ...]:
+def _layers(name: str, network: nn.Module, length: int) -> tuple[Layer, ...]:
     """The table of a chain, by applying it layer after layer to one sequence."""
     if not isinstance(network, Network):
         return ()
-    features = torch.zeros(1, length, dtype=torch.uint8, device="meta")
+    sequence = torch.zeros(1, length, dtype=torch.uint8, device="meta")
+    features = network.pad(sequence) if isinstance(network, DenseNetwork) else sequence
     rows, seen = [], set()
     for layer in leaves(network.layers()):
-        before, features = features, _applied(layer, features)
-        if isinstance(layer, nn.Dropout | nn.Identity | nn.ConstantPad1d):
+        try:
+            before, features = features, _applied(layer, features)
+        except RuntimeError as error:
+            raise DilannotError(
+                f"{name!r} cannot take an input of {length:,} nt: {type(layer).__name__}: {error}",
+                remedy="give another --length",
+            ) from None
+        if isinstance(layer, nn.Identity | nn.ConstantPad1d):
             continue
         parameters = None if layer in seen and count_parameters(layer) else count_parameters(layer)
         cost = multiply_adds(layer, before, features)
@@ -240,8 +249,13 @@ def _settings(layer: nn.Module) -> str:
         return " ".join(f"{letter}{value}" for letter, value, usual in values if value != usual)
     if isinstance(layer, nn.LeakyReLU):
         return f"slope {layer.negative_slope}"
+    if isinstance(layer, nn.Dropout):
+        return f"{layer.p:g}"
+    if isinstance(layer, nn.BatchNorm1d):
+        return f"decay {1 - (layer.momentum or 0):g}"
     if isinstance(layer, BidirectionalLSTM):
-        return f"state {layer.lstm.hidden_size}"
+        dropout = layer.recurrent_dropout.p
+        return f"state {layer.lstm.hidden_size}" + (f", recurrent dropout {dropout:g}" if dropout else "")
     if isinstance(layer, KmerCounts):
         return f"k{layer.k}"
     if isinstance(layer, MotifScan):

@@ -54,8 +54,9 @@ def start_from_motifs(network: nn.Module, motifs: Sequence[Motif]) -> int:
 
 def _write_scores(scan: MotifScan, motifs: Sequence[Motif]) -> int:
     scan.matrices.zero_()
-    for row, motif in zip(scan.matrices, motifs, strict=True):
-        row[:, : motif.width] = _filter(motif.log_odds(), row)
+    for i, motif in enumerate(motifs):
+        scan.matrices[i, :, : motif.width] = _filter(motif.log_odds(), scan.matrices)
+        scan.widths[i] = motif.width
     return len(motifs)
 
 

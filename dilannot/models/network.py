@@ -22,19 +22,19 @@ class Network(nn.Module):
     @property
     def output(self) -> nn.Module:
         """The layer that gives the logits."""
-        return self.layers()[-1]
+        return list(leaves(self.layers()))[-1]
 
     @torch.no_grad()
     def start_from(self, base_rates: Tensor) -> None:
         """Let the untrained network predict every marker's base rate, (T,), instead of one half.
 
-        The published start takes thousands of steps to learn that labels are rare.
+        The published start takes thousands of steps to learn that labels are rare. Without a bias there is no such
+        start.
         """
-        weight, bias = self.output.weight, self.output.bias
-        assert isinstance(weight, Tensor)
-        assert isinstance(bias, Tensor)
-        bias.copy_(torch.logit(base_rates, eps=1e-6))
-        weight.mul_(0.1)
+        output = self.output
+        if isinstance(output, nn.Linear | nn.Conv1d) and output.bias is not None:
+            output.bias.copy_(torch.logit(base_rates, eps=1e-6))
+            output.weight.mul_(0.1)
 
 
 class WindowNetwork(Network):
@@ -101,11 +101,11 @@ class DenseNetwork(Network):
 
 
 def leaves(layers: Sequence[nn.Module]) -> Iterator[nn.Module]:
-    """The single layers of a chain, blocks taken apart."""
+    """The single layers of a chain; blocks are taken apart, unless they do something else than apply their layers."""
     for layer in layers:
-        if isinstance(layer, nn.Sequential):
+        if isinstance(layer, nn.Sequential) and type(layer).forward is nn.Sequential.forward:
             yield from leaves(list(layer))
-        elif isinstance(layer, Block):
+        elif isinstance(layer, Block) and type(layer).forward is Block.forward:
             yield from leaves(layer.layers())
         else:
             yield layer

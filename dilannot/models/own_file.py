@@ -11,6 +11,7 @@ from torch import nn
 
 from dilannot.errors import DilannotError, near
 from dilannot.models import registry
+from dilannot.models.network import DenseNetwork, WindowNetwork
 
 
 def resolve(model: str) -> str:
@@ -102,6 +103,13 @@ def _check(name: str, path: Path) -> None:
     network: object = chosen.network
     if not isinstance(network, type) or not issubclass(network, nn.Module):
         raise DilannotError(f"{name!r} is no class of networks", where=path, remedy="derive it from torch.nn.Module")
+    for kind, base in (("dense", DenseNetwork), ("window", WindowNetwork)):
+        if issubclass(network, base) and chosen.output != kind:
+            raise DilannotError(
+                f"{name!r} is a {base.__name__} registered as {chosen.output}",
+                where=path,
+                remedy=f'put output="{kind}" into @register',
+            )
     try:
         place, remedy = "__init__", "it takes n_outputs, and has a default for everything else"
         inspect.signature(network).bind(n_outputs=1, **chosen.preset)

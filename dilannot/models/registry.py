@@ -6,11 +6,12 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
+import torch
 from torch import nn
 
 from dilannot.errors import DilannotError, near
@@ -190,6 +191,16 @@ def build(name: str, n_outputs: int, **arguments: Any) -> nn.Module:
         return network
     except ValueError as error:
         raise DilannotError(f"model {name!r} cannot be built: {error}", remedy="change --set, or the dataset") from None
+
+
+def build_without_memory(name: str, n_outputs: int, **arguments: Any) -> nn.Module:
+    """Build a network to look at, or to load weights into.
+
+    Ours are built on torch's "meta" device, where weights have shapes and no values; all but weights is there. Of a
+    user's own nobody knows what it has besides weights.
+    """
+    with nullcontext() if entry(name).code else torch.device("meta"):
+        return build(name, n_outputs, **arguments)
 
 
 def full_arguments(name: str, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from dilannot.data.dataset import Dataset
 from dilannot.data.order import Augmentation
 from dilannot.errors import DilannotError
 from dilannot.evaluate import class_means, score_split
-from dilannot.models import build, count_parameters, entry
+from dilannot.models import build_without_memory, count_parameters, entry
 from dilannot.outputs import locked, make_folder, write_text
 from dilannot.predict import choose_device
 from dilannot.progress import Progress, Silent
@@ -34,6 +34,7 @@ class _Training:
 
     run: Run
     network: torch.nn.Module
+    inputs: tuple[str, ...]
     dataset: Dataset
     settings: Settings
     device: torch.device
@@ -63,8 +64,7 @@ def plan(
     with Dataset(dataset) as data:
         choice, settings = choose(data, model, arguments, motifs), settings.for_task(data.task)
         _check_dataset(data, settings)
-        with torch.device("meta"):
-            parameters = count_parameters(build(choice.model, len(data.markers), **choice.arguments))
+        parameters = count_parameters(build_without_memory(choice.model, len(data.markers), **choice.arguments))
         return (
             f"{choice.model}, {parameters:,} parameters, "
             f"{total_steps(data, settings):,} steps of {settings.batch_size} x {data.window:,} nt over "
@@ -130,7 +130,9 @@ def train(
             schedule = torch.optim.lr_scheduler.OneCycleLR(
                 optimizer, settings.learning_rate, total_steps=total_steps(data, settings) + 1
             )
-            state = _Training(run, network, data, settings, where, workers, progress, optimizer, schedule)
+            state = _Training(
+                run, network, entry(choice.model).inputs, data, settings, where, workers, progress, optimizer, schedule
+            )
             progress.say(
                 f"{choice.model}: {count_parameters(network):,} parameters, {len(data.markers)} markers, on {where}"
             )
@@ -211,6 +213,7 @@ def _epoch(state: _Training, epoch: int) -> bool:
         batch_size=state.settings.batch_size,
         device=state.device,
         progress=state.progress,
+        inputs=state.inputs,
         loss=interval_cross_entropy,
     )
     _check_finite(state, epoch, "validation loss", validation_loss)
@@ -262,7 +265,7 @@ def _train_epoch(state: _Training, epoch: int) -> float:
             if state.step >= limit:
                 break
             batch = batch.to(state.device)
-            loss = training_loss(state.network(**batch.inputs), batch.targets, batch.mask)
+            loss = training_loss(state.network(**batch.select(state.inputs)), batch.targets, batch.mask)
             value = float(loss.detach())
             _check_finite(state, epoch, "loss", value)
             state.optimizer.zero_grad(set_to_none=True)

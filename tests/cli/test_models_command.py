@@ -15,7 +15,7 @@ OWN = f"{EXAMPLES / 'add_a_model.py'}:MyNet"
 HEADER = "name\ttask\tlayers\toutputs\tparameters\treceptive field\tstride\tmult-adds/nt\tsource"
 KEYS = {
     "name", "task", "inputs", "source", "arguments", "outputs", "length", "parameters", "published_parameters",
-    "receptive_field", "stride", "multiply_adds_per_nt", "layers",
+    "receptive_field", "no_receptive_field", "stride", "multiply_adds_per_nt", "layers",
 }  # fmt: skip
 
 
@@ -60,7 +60,7 @@ def test_a_row(cli: Cli) -> None:
         "receptive field": "10,810 (3,610 matter)", "stride": "10", "mult-adds/nt": "171,857",
         "source": "Gupta & Rush 2017",
     }  # fmt: skip
-    assert listed(cli)["bilstm"]["receptive field"] == "unbounded"
+    assert listed(cli)["bilstm"]["receptive field"] == "unbounded (BidirectionalLSTM)"
 
 
 @pytest.mark.parametrize("task", ["dense", "window"])
@@ -124,8 +124,8 @@ def test_one_network(cli: Cli) -> None:
     assert result.out.splitlines()[:7] == [
         "conv1: dense network, Gupta & Rush 2017",
         "  parameters: 137,187 for 919 markers; published: 137,187",
-        "  receptive field: 10; 4 nt before and 5 after the first of them that are decided together",
-        "  decided together: 1 nt",
+        "  receptive field: 10: 4 nt before a block's first and 5 after it",
+        "  stride: blocks of 1 nt",
         "  multiply-adds: 135,995 per annotated nt",
         "  arguments: 'filters=[128]' 'dilations=[1]' kernel=10 stride=1 pools=null deconvolution=0 hidden=125"
         " batch_norm=false batch_norm_decay=0.9 dropout=0.01 embedding=4",
@@ -145,7 +145,7 @@ def test_arguments_change_it(cli: Cli) -> None:
 def test_one_of_the_users_own(cli: Cli) -> None:
     lines = cli("models", OWN, "--outputs", 40, "--set", "filters=32").out.splitlines()
     assert lines[0] == "my-net: dense network"
-    assert "  decided together: 20 nt" in lines
+    assert "  stride: blocks of 20 nt" in lines
     assert "Conv1d\tk19 f32\t32 x 25,000\t2,464\t60,800,000" in lines
     assert lines[-1].startswith("Conv1d\tk1 f40\t40 x 25,000\t")
     assert record(cli, OWN)["name"] == "my-net"

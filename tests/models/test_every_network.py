@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from layer_text import text
 from published import CNN_500, PUBLISHED, UNPUBLISHED
 from safetensors.torch import load, save
 from torch import Tensor, nn
@@ -66,6 +67,13 @@ def test_parameters_are_the_published_ones(name: str) -> None:
     assert describe(name).published == describe(name).parameters == parameters
 
 
+@pytest.mark.parametrize("line", (Path(__file__).parent / "layers.txt").read_text().splitlines())
+def test_layers_are_those_of_the_sources(line: str) -> None:
+    """Order, sizes, padding, activations, pools and dropouts, read against the sources by eye."""
+    name, _, layers = line.partition(": ")
+    assert text(name) == layers
+
+
 @pytest.mark.parametrize("filters", CNN_500)
 def test_parameters_of_the_reduced_study_are_the_published_ones(filters: int) -> None:
     with torch.device("meta"):
@@ -84,6 +92,7 @@ def test_the_published_numbers_are_those_of_the_specification() -> None:
 def test_no_network_is_forgotten_here() -> None:
     ours = {name for name in names() if entry(name).code is None and not name.startswith("toy-")}
     assert ours == set(ALL)
+    assert ours == {line.partition(":")[0] for line in (Path(__file__).parent / "layers.txt").read_text().splitlines()}
 
 
 def test_the_output_has_a_logit_per_marker_and_position(built: Built) -> None:

@@ -224,17 +224,22 @@ def test_words_are_counted_on_both_strands_alike(k: int) -> None:
 def test_a_scan_finds_the_best_match_on_either_strand() -> None:
     scan = MotifScan(4, 5).double()
     scan.matrices.data.normal_()
+    scan.widths.copy_(torch.tensor([5, 2, 1, 4]))
+    for matrix, width in zip(scan.matrices.data, scan.widths, strict=True):
+        matrix[:, width:] = 0
     codes = RANDOM.integers(0, 5, (2, 30), dtype=np.uint8)
     found = scan(OneHot().double()(torch.from_numpy(codes)))
     expected = np.full((2, 4), -np.inf)
     for row, motif in itertools.product(range(2), range(4)):
         for strand in (codes[row], reverse_complement(codes[row])):
-            padded = np.pad(strand, 4)
-            for start in range(len(padded) - 4):
-                places = enumerate(padded[start : start + 5])
+            width = int(scan.widths[motif])
+            for start in range(len(strand) - width + 1):
+                places = enumerate(strand[start : start + width])
                 score = sum(float(scan.matrices[motif, code - 1, i]) for i, code in places if code)
                 expected[row, motif] = max(expected[row, motif], score)
     np.testing.assert_allclose(found.detach(), expected, atol=1e-12)
+    nowhere = scan(OneHot().double()(torch.from_numpy(codes[:, :3])))
+    assert (nowhere == -torch.inf).tolist() == [[True, False, False, True]] * 2, "too short for two of them"
 
 
 def test_an_id_cnn_learns_from_the_mean_of_its_block_losses() -> None:

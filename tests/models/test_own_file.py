@@ -319,7 +319,7 @@ def test_of_a_plain_module_nothing_is_made_up(write: Write, cli: Cli) -> None:
         "plain: dense network",
         "  parameters: 14,719 for 919 markers",
         "  receptive field: not known",
-        "  decided together: 1 nt",
+        "  stride: blocks of 1 nt",
         "  multiply-adds: not known per annotated nt",
         "  arguments: channels=3",
     ]
@@ -491,7 +491,10 @@ def test_buffers_that_are_not_saved_come_back_with_the_run(write: Write, dataset
     [
         ("nn.Conv1d(channels, n_outputs, 9, padding=4)", "the head does not make 1 nt of every block by itself"),
         ("nn.ConvTranspose1d(channels, n_outputs, 5, stride=5)", "the head does not make 1 nt of every block"),
-        ("nn.InstanceNorm1d(channels), nn.Conv1d(channels, n_outputs, 1)", "a InstanceNorm1d in the head may look"),
+        (
+            "nn.InstanceNorm1d(channels), nn.Conv1d(channels, n_outputs, 1)",
+            "the head has a InstanceNorm1d, which may look",
+        ),
     ],
 )
 def test_a_head_that_looks_beyond_its_block_is_refused(write: Write, layer: str, reason: str) -> None:

@@ -124,10 +124,9 @@ GRIDS = [
 
 @pytest.mark.parametrize(("name", "argument", "values"), GRIDS)
 def test_values_of_the_published_grids_can_be_asked_for(name: str, argument: str, values: tuple[Any, ...]) -> None:
-    for value in values:
-        described = describe(name, arguments={argument: value})
-        assert described.arguments[argument] == value
-        assert described.parameters > 0
+    found = [describe(name, arguments={argument: value}) for value in values]
+    assert [each.arguments[argument] for each in found] == list(values)
+    assert len({each.layers for each in found}) == len(values), "each makes another network"
 
 
 def test_a_window_that_dilations_pass_over_is_refused() -> None:

@@ -8,14 +8,11 @@ from typing import Any
 
 from torch import nn
 
-from dilannot.models.blocks import ConvBlock, Embed, check_pools, dense_head, same_max_pool
+from dilannot.models.blocks import ConvBlock, Embed, Pools, check_pools, dense_head, same_max_pool
 from dilannot.models.network import DenseNetwork
 from dilannot.models.registry import Source, register
+from dilannot.models.sources import PAPER, THESIS
 
-Pools = Sequence[Sequence[int] | None]
-
-_THESIS = "Gupta 2017"
-_PAPER = "Gupta & Rush 2017"
 _CONV1: dict[str, Any] = {"filters": (128,), "dilations": (1,), "deconvolution": 0, "stride": 1}
 _CONV7: dict[str, Any] = {"filters": (128, 240, 50, 50, 50, 50), "dilations": (1,) * 6}
 _POOLS: dict[str, Any] = {"pools": ((5, 1), (5, 1), None, (5, 1), None)}
@@ -23,19 +20,19 @@ _DILATED_POOLS: dict[str, Any] = {"pools": (None, None, None, (5, 27), (5, 81))}
 _PLAIN: dict[str, Any] = {"batch_norm": False}
 
 
-@register("conv1", source=Source(_PAPER, 919, 137_187), **_CONV1, **_PLAIN)
-@register("conv1-thesis", source=Source(_THESIS, 917, 136_935), **_CONV1, **_PLAIN)
-@register("conv3-dense", source=Source(_PAPER, 919, 341_803), filters=(128, 120), dilations=(1, 1))
-@register("conv3-dense-thesis", source=Source(_THESIS, 917, 554_675), filters=(128, 240), dilations=(1, 1), **_PLAIN)
-@register("conv7", source=Source(_PAPER, 919, 656_363), **_CONV7)
-@register("conv7-thesis", source=Source(_THESIS, 917, 654_875), **_CONV7, **_PLAIN)
-@register("dilated", source=Source(_PAPER, 919, 631_213))  # published: 631,263, of which no layer uses 50
-@register("dilated-thesis", source=Source(_THESIS, 917, 629_825), **_PLAIN)
-@register("dilated-pool", source=Source(_PAPER, 919, 631_213), **_POOLS)
-@register("dilated-pool-thesis", source=Source(_THESIS, 917, 629_825), **_POOLS, **_PLAIN)
-@register("dilated-dilated-pool", source=Source(_PAPER, 919, 631_213), **_DILATED_POOLS)
-@register("dilated-dilated-pool-thesis", source=Source(_THESIS, 917, 629_825), **_DILATED_POOLS, **_PLAIN)
-class Convolutional(DenseNetwork):
+@register("conv1", source=Source(PAPER, 919, 137_187), **_CONV1, **_PLAIN)
+@register("conv1-thesis", source=Source(THESIS, 917, 136_935), **_CONV1, **_PLAIN)
+@register("conv3-dense", source=Source(PAPER, 919, 341_803), filters=(128, 120), dilations=(1, 1))
+@register("conv3-dense-thesis", source=Source(THESIS, 917, 554_675), filters=(128, 240), dilations=(1, 1), **_PLAIN)
+@register("conv7", source=Source(PAPER, 919, 656_363), **_CONV7)
+@register("conv7-thesis", source=Source(THESIS, 917, 654_875), **_CONV7, **_PLAIN)
+@register("dilated", source=Source(PAPER, 919, 631_213))  # published: 631,263, of which no layer uses 50
+@register("dilated-thesis", source=Source(THESIS, 917, 629_825), **_PLAIN)
+@register("dilated-pool", source=Source(PAPER, 919, 631_213), **_POOLS)
+@register("dilated-pool-thesis", source=Source(THESIS, 917, 629_825), **_POOLS, **_PLAIN)
+@register("dilated-dilated-pool", source=Source(PAPER, 919, 631_213), **_DILATED_POOLS)
+@register("dilated-dilated-pool-thesis", source=Source(THESIS, 917, 629_825), **_DILATED_POOLS, **_PLAIN)
+class DenseConvolutional(DenseNetwork):
     """The convolutional networks of thesis Task 2 and the paper, without suffix as in the paper.
 
     Parameters
@@ -83,6 +80,8 @@ class Convolutional(DenseNetwork):
             raise ValueError("filters is empty: there is one convolution or more")
         if not len(filters) == len(dilations) == len(pools or filters):
             raise ValueError("filters, dilations and pools have one entry per convolution")
+        if stride > 1 and dilations[0] > 1:
+            raise ValueError("the strided convolution is not dilated: the first of dilations is 1")
         check_pools(pools or (), "dilation")
         block = partial(ConvBlock, batch_norm=batch_norm, batch_norm_decay=batch_norm_decay, dropout=dropout)
         trunk: list[nn.Module] = [Embed(embedding)]

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from dilannot.models.blocks import ConvBlock, Embed, dense_head
 from dilannot.models.network import DenseNetwork
 from dilannot.models.registry import Source, register
+from dilannot.models.sources import PAPER, THESIS
 
 
-@register("id-cnn", source=Source("Gupta & Rush 2017", 919, 635_739))
-@register("id-cnn-thesis", source=Source("Gupta 2017", 917, 632_487), batch_norm=False)
+@register("id-cnn", source=Source(PAPER, 919, 635_739))
+@register("id-cnn-thesis", source=Source(THESIS, 917, 632_487), batch_norm=False)
 class IteratedDilated(DenseNetwork):
     """ID-CNN of thesis Task 2 and the paper, after Strubell et al. 2017: the head reads every application's output.
 
@@ -64,6 +65,8 @@ class IteratedDilated(DenseNetwork):
     ) -> None:
         if not 1 <= applications <= 100 or not filters or len(filters) != len(dilations):
             raise ValueError("1 to 100 applications of one convolution or more, with a dilation each")
+        if dilations[0] != 1:
+            raise ValueError("the strided convolution is not dilated: the first of dilations is 1")
         block = partial(
             ConvBlock,
             batch_norm=batch_norm, batch_norm_decay=batch_norm_decay, dropout=dropout, applications=applications,

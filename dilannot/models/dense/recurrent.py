@@ -8,13 +8,14 @@ from dilannot.models.blocks import ConvBlock, Embed, dense_head
 from dilannot.models.lstm import BidirectionalLSTM
 from dilannot.models.network import DenseNetwork
 from dilannot.models.registry import Source, register
+from dilannot.models.sources import PAPER, THESIS
 
 
-@register("bilstm", source=Source("Gupta & Rush 2017", 919, 764_395))
+@register("bilstm", source=Source(PAPER, 919, 764_395))
 @register(
-    "bilstm-thesis", source=Source("Gupta 2017", 917, 397_155), stride=100, state=20, deconvolution=50, hidden=125,
+    "bilstm-thesis", source=Source(THESIS, 917, 397_155), stride=100, state=20, deconvolution=50, hidden=125,
 )  # fmt: skip
-class Recurrent(DenseNetwork):
+class DenseRecurrent(DenseNetwork):
     """The LSTM of thesis Task 2 and the paper. It has no finite context: every output depends on the whole sequence.
 
     Parameters

@@ -8,14 +8,12 @@ from typing import Any, TypeVar
 import numpy as np
 from torch import nn
 
-from dilannot.models.blocks import CHANNELS, Centre, ConvBlock, OneHot, check_pools, max_pool
-from dilannot.models.network import leaves
-from dilannot.models.receptive_field import length_after, walk_back
+from dilannot.models.blocks import CHANNELS, Centre, ConvBlock, OneHot, Pools, check_pools, max_pool
+from dilannot.models.receptive_field import chain_of, walk_back
 
 _Value = TypeVar("_Value")
 
 PerLayer = Sequence[int] | int
-Pools = Sequence[Sequence[int] | None]
 
 
 def convolutions(
@@ -72,12 +70,9 @@ def convolutions(
 
 def _length_left(layers: Sequence[nn.Module], length: int) -> int:
     """Positions after all layers; refuses windows of which nothing is left, or of which nothing is seen."""
-    chain, left = [], length
-    for layer in leaves(layers):
-        chain.append((layer, left))
-        left = length_after(layer, left)
-        if left < 1:
-            raise ValueError(f"windows of {length:,} bp are too short for it")
+    chain, left = chain_of(layers, length)
+    if left < 1:
+        raise ValueError(f"windows of {length:,} bp are too short for it")
     if not len(walk_back(np.arange(left), chain)):
         # The thesis' dilations 1, 3, 9, 27, 81, 243 on `dilated6`: the last one spans its 60 positions many times.
         raise ValueError(f"in windows of {length:,} bp, a dilated convolution sees nothing but padding")

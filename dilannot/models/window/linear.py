@@ -10,12 +10,11 @@ from dilannot.models.blocks import CHANNELS, OneHot, hidden_layers
 from dilannot.models.kmers import KmerCounts
 from dilannot.models.network import WindowNetwork
 from dilannot.models.registry import Source, register
+from dilannot.models.sources import LECTURE, THESIS
 
-_THESIS = "Gupta 2017"
 
-
-@register("logistic", "window", source=Source(_THESIS, 919, 3_676_919))
-@register("mlp", "window", source=Source(_THESIS, 919, 4_551_919), hidden=(925,))
+@register("logistic", "window", source=Source(THESIS, 919, 3_676_919))
+@register("mlp", "window", source=Source(THESIS, 919, 4_551_919), hidden=(925,))
 class Linear(WindowNetwork):
     """`logistic` and `mlp` (thesis Task 1: LR and FF).
 
@@ -36,7 +35,7 @@ class Linear(WindowNetwork):
         super().__init__([OneHot(), nn.Flatten(), *dense, nn.Linear(width, n_outputs)])
 
 
-@register("kmer", "window", source=Source("Kundaje & Zou 2017"))
+@register("kmer", "window", source=Source(LECTURE))
 class Kmer(WindowNetwork):
     """`kmer`: logistic regression on the counts of k-mers (CS273B, lecture 3); sees both strands alike.
 

@@ -12,9 +12,10 @@ from dilannot.models.blocks import OneHot
 from dilannot.models.network import WindowNetwork
 from dilannot.models.registry import Source, register
 from dilannot.models.scan import MotifScan
+from dilannot.models.sources import LECTURE
 
 
-@register("pssm", "window", source=Source("Kundaje & Zou 2017"), needs_motifs=True)
+@register("pssm", "window", source=Source(LECTURE), needs_motifs=True)
 class Pssm(WindowNetwork):
     """`pssm`: the best match of every motif in a window, where it is better than chance, into a logistic regression.
 

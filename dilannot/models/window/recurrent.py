@@ -7,13 +7,13 @@ from typing import Any
 
 from torch import nn
 
-from dilannot.models.blocks import hidden_layers
+from dilannot.models.blocks import Pools, hidden_layers
 from dilannot.models.lstm import BidirectionalLSTM
 from dilannot.models.network import WindowNetwork
 from dilannot.models.registry import Source, register
-from dilannot.models.window.convolutions import PerLayer, Pools, convolutions
+from dilannot.models.sources import DANQ, PROJECTION
+from dilannot.models.window.convolutions import PerLayer, convolutions
 
-_PROJECTION = "Hawkins-Hooker et al. 2018"
 _CRNN: dict[str, Any] = {
     "kernels": (30, 11), "pools": ((7, 7), (2, 2)), "dropouts": (0.15, 0.0), "state": 300, "recurrent_dropout": 0.2,
     "lstm_dropout": 0.0, "mean": True, "hidden": (919,), "negative_slope": 0.01,
@@ -21,24 +21,24 @@ _CRNN: dict[str, Any] = {
 _DANQ_500: dict[str, Any] = {"centre": 500, "filters": (1000,), "state": 100, "negative_slope": 0.01}
 
 
-@register("danq", "window", source=Source("Quang & Xie 2016", 919, 46_926_479))
+@register("danq", "window", source=Source(DANQ, 919, 46_926_479))
 @register(
-    "danq-jaspar", "window", source=Source("Quang & Xie 2016", 919, 67_892_175), needs_motifs=True,
+    "danq-jaspar", "window", source=Source(DANQ, 919, 67_892_175), needs_motifs=True,
     filters=(1024,), kernels=30, pools=((15, 15),), state=512,
 )  # fmt: skip
-@register("danq-500", "window", source=Source(_PROJECTION), **_DANQ_500)
-@register("danq-500-projection", "window", source=Source(_PROJECTION), **_DANQ_500, projection=64)
-@register("crnn-320", "window", source=Source(_PROJECTION, 919, 2_727_335), **_CRNN, filters=(320, 96))
+@register("danq-500", "window", source=Source(PROJECTION), **_DANQ_500)
+@register("danq-500-projection", "window", source=Source(PROJECTION), **_DANQ_500, projection=64)
+@register("crnn-320", "window", source=Source(PROJECTION, 919, 2_727_335), **_CRNN, filters=(320, 96))
 @register(
-    "crnn-320-projection", "window", source=Source(_PROJECTION, 919, 2_477_479), **_CRNN, filters=(320, 96),
+    "crnn-320-projection", "window", source=Source(PROJECTION, 919, 2_477_479), **_CRNN, filters=(320, 96),
     projection=64,
 )  # fmt: skip
-@register("crnn-700", "window", source=Source(_PROJECTION, 919, 3_174_595), **_CRNN, filters=(700, 96))
+@register("crnn-700", "window", source=Source(PROJECTION, 919, 3_174_595), **_CRNN, filters=(700, 96))
 @register(
-    "crnn-700-projection", "window", source=Source(_PROJECTION, 919, 2_547_779), **_CRNN, filters=(700, 96),
+    "crnn-700-projection", "window", source=Source(PROJECTION, 919, 2_547_779), **_CRNN, filters=(700, 96),
     projection=64,
 )  # fmt: skip
-class Recurrent(WindowNetwork):
+class WindowRecurrent(WindowNetwork):
     """DanQ (the LSTM of thesis Task 1), and the CRNNs of the projection paper.
 
     The text of that paper gives the second convolution of the CRNNs 128 filters; its counts need 96.
@@ -89,7 +89,7 @@ class Recurrent(WindowNetwork):
     ) -> None:
         layers, channels, left = convolutions(
             length, centre, filters, kernels, 1, pools, dropouts,
-            same=False, projection=projection, negative_slope=negative_slope,
+            same=False, pool_first=True, projection=projection, negative_slope=negative_slope,
         )  # fmt: skip
         layers += [BidirectionalLSTM(channels, state, recurrent_dropout)]
         layers += [nn.Dropout(lstm_dropout)] if lstm_dropout else []
