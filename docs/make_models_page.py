@@ -15,7 +15,8 @@ change it or add your own: `docs/how-to/models.md`.
 Parameters are trainable ones, for as many outputs as the source counted with; where the source states a number, it is
 this one, and a test says so. The receptive field is computed from the layers: from the first to the last nucleotide
 that the outputs of one block (the stride) depend on, and how many of them matter where dilations leave gaps; for
-window networks, within their 1,000 bp. The multiply-adds are those of a forward pass, per nucleotide of the track; a
+window networks, within their 1,000 bp. Below, activations, dropouts and paddings are left out of the layers;
+`dilannot models NAME` shows the first two. The multiply-adds are those of a forward pass, per nucleotide of the track; a
 window network computes 1,000 bp for a bin of 200.
 
 Sources: Gupta 2017 is the thesis (Harvard), Gupta & Rush 2017 arXiv:1710.01278, Hawkins-Hooker et al. 2018 bioRxiv
@@ -44,14 +45,10 @@ def page() -> str:
 
 
 def section(found: Description) -> str:
-    """One network: its facts, and the layers with weights or another shape than what goes in."""
-    kept, shape = [], ""
-    for row in layers(found):
-        if row[3] or row[2] != shape:
-            kept.append(row)
-        shape = row[2]
+    """One network: its facts, and its layers but for activations and dropouts."""
+    rows = [row for row in layers(found) if row[0] not in ("ReLU", "LeakyReLU", "Dropout")]
     says = "\n".join(facts(found))
-    return f"\n## {found.name}\n\n```\n{says}\n```\n\n{table(LAYER_COLUMNS, kept)}"
+    return f"\n## {found.name}\n\n```\n{says}\n```\n\n{table(LAYER_COLUMNS, rows)}"
 
 
 def table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

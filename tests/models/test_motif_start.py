@@ -129,7 +129,13 @@ def test_a_scan_is_as_large_as_its_motifs_and_scores_them_in_bits() -> None:
 
 def test_the_matrices_of_a_scan_are_fixed_unless_unfrozen() -> None:
     assert not build("pssm", 2, motifs=3, width=5).chain[1].matrices.requires_grad
-    assert build("pssm", 2, motifs=3, width=5, trainable=True).chain[1].matrices.requires_grad
+    unfrozen = build("pssm", 2, motifs=3, width=5, trainable=True)
+    start_from_motifs(unfrozen, [motif_of(width) for width in (3, 4, 5)])
+    unfrozen(torch.randint(1, 5, (2, 60))).sum().backward()
+    gradient = unfrozen.chain[1].matrices.grad
+    assert gradient is not None
+    assert gradient.isfinite().all()
+    assert (gradient.flatten(1).abs().sum(1) > 0).any()
 
 
 @pytest.mark.parametrize("name", ["kmer", "logistic", "dilated"])
