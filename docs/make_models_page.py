@@ -16,8 +16,8 @@ Parameters are trainable ones, for as many outputs as the source counted with; w
 this one, and a test says so. The receptive field is computed from the layers: from the first to the last nucleotide
 that the outputs of one block (the stride) depend on, and how many of them matter where dilations leave gaps; for
 window networks, within their 1,000 bp. Below, activations, dropouts and paddings are left out of the layers;
-`dilannot models NAME` shows the first two. The multiply-adds are those of a forward pass, per nucleotide of the track; a
-window network computes 1,000 bp for a bin of 200.
+`dilannot models NAME` shows the first two. The multiply-adds are those of a forward pass, per nucleotide of the track;
+a window network computes 1,000 bp for a bin of 200.
 
 Sources: Gupta 2017 is the thesis (Harvard), Gupta & Rush 2017 arXiv:1710.01278, Hawkins-Hooker et al. 2018 bioRxiv
 412734 (the projection paper), Kundaje & Zou 2017 lecture 3 of CS273B. Task 1 of the thesis is window networks, Task 2
