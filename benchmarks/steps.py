@@ -84,18 +84,25 @@ def measure(name: str, device: torch.device, repeats: int) -> dict[str, Any]:
     }
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    lines = [
-        "| network | parameters | published | windows a step | step | nt/s | memory |",
-        "|---|---:|---:|---:|---:|---:|---:|",
-    ]
-    for row in rows:
-        published = f"{row['published']:,}" if row["published"] else ""
-        lines.append(
-            f"| `{row['name']}` | {row['parameters']:,} | {published} | {row['batch']} | {row['seconds']:.2f} s "
-            f"| {row['nt'] / row['seconds']:,.0f} | {row['memory']:.1f} GB |"
-        )
-    return "\n".join(lines)
+HEAD = """| network | parameters | published | windows a step | step | nt/s | memory |
+|---|---:|---:|---:|---:|---:|---:|"""
+
+
+def line(row: dict[str, Any]) -> str:
+    published = f"{row['published']:,}" if row["published"] else ""
+    return (
+        f"| `{row['name']}` | {row['parameters']:,} | {published} | {row['batch']} | {row['seconds']:.2f} s "
+        f"| {row['nt'] / row['seconds']:,.0f} | {row['memory']:.1f} GB |"
+    )
+
+
+def write(page: Path, rows: list[dict[str, Any]]) -> None:
+    """Put the rows into the page's table, in place of those of the same networks."""
+    before, inside, after = page.read_text().split(MARK)
+    lines = {text.split("`")[1]: text for text in inside.splitlines() if "`" in text}
+    lines |= {row["name"]: line(row) for row in rows}
+    body = "\n".join(lines[name] for name in names() if name in lines)
+    page.write_text(f"{before}{MARK}\n{HEAD}\n{body}\n{MARK}{after}")
 
 
 def main() -> int:
@@ -126,10 +133,9 @@ def main() -> int:
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         rows.append(json.loads(done.stdout.splitlines()[-1]))
         print(f"{name}: {rows[-1]['seconds']:.2f} s a step, {rows[-1]['memory']:.1f} GB", flush=True)
-    print(table(rows))
+    print("\n".join([HEAD, *map(line, rows)]))
     if options.write:
-        before, _, after = options.write.read_text().split(MARK)
-        options.write.write_text(f"{before}{MARK}\n{table(rows)}\n{MARK}{after}")
+        write(options.write, rows)
     stated = [row for row in rows if row["published"]]
     exact = sum(row["parameters"] == row["published"] for row in stated)
     print(f"exact parameter counts: {exact} (goal {len(stated)})")

@@ -243,6 +243,13 @@ def _check_windows(run: Run, data: Dataset, *, given: bool, progress: Progress) 
         raise DilannotError(
             f"is a {data.task} dataset, and {run.folder} learnt from a {run.output} one", where=data.path
         )
+    if run.output == "window" and (data.window, data.length) != (run.window, run.length):
+        raise DilannotError(
+            f"has bins of {data.window:,} in {data.length:,} bp, and {run.folder} learnt from {run.window:,} in "
+            f"{run.length:,}",
+            where=data.path,
+            remedy="build it with the same --bin and --context",
+        )
     if not given:
         raise DilannotError(
             f"is not the dataset {run.folder} was trained on: its windows or splits differ",

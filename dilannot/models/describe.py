@@ -195,7 +195,7 @@ def _layers(name: str, network: nn.Module, length: int) -> tuple[Layer, ...]:
         except RuntimeError as error:
             raise DilannotError(
                 f"{name!r} cannot take an input of {length:,} nt: {type(layer).__name__}: {error}",
-                remedy="give another --length",
+                remedy="look at its layers" if entry(name).code else "give another --length",
             ) from None
         if isinstance(layer, nn.Identity | nn.ConstantPad1d):
             continue

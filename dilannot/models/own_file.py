@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
 
@@ -91,9 +92,11 @@ def _run(code: registry.OwnCode) -> None:
     sys.modules[module.__name__] = module
     with registry.reading(code):
         try:
-            exec(compiled, vars(module))
+            # What it prints is no answer of the command's.
+            with redirect_stdout(sys.stderr):
+                exec(compiled, vars(module))
         except ModuleNotFoundError as error:
-            remedy = "install it; a run keeps this file alone, so it cannot import files beside it"
+            remedy = "check the name, or install it; files beside this one cannot be imported: a run keeps it alone"
             raise DilannotError(str(error), where=code.path, remedy=remedy) from None
 
 

@@ -116,7 +116,9 @@ def check_blocks(network: DenseNetwork) -> None:
         _, made = chain_of([network.head], blocks)
     except UnboundedError as error:
         raise ValueError(f"the head has a {error}, which may look beyond a block; put it into the trunk") from None
-    if seen.tolist() != [0] or made != stride * blocks:
+    if made != stride * blocks:
+        raise ValueError(f"the head makes {made / blocks:g} nt of a block, and the stride is {stride}")
+    if seen.tolist() != [0]:
         raise ValueError(f"the head does not make {stride} nt of every block by itself; put the rest into the trunk")
     try:
         _, made = chain_of([network.trunk], stride * blocks)

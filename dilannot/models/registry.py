@@ -190,7 +190,8 @@ def build(name: str, n_outputs: int, **arguments: Any) -> nn.Module:
             check_blocks(network)
         return network
     except ValueError as error:
-        raise DilannotError(f"model {name!r} cannot be built: {error}", remedy="change --set, or the dataset") from None
+        where, remedy = (chosen.code.path, "change it") if chosen.code else (None, "change --set, or the dataset")
+        raise DilannotError(f"model {name!r} cannot be built: {error}", where=where, remedy=remedy) from None
 
 
 def build_without_memory(name: str, n_outputs: int, **arguments: Any) -> nn.Module:

@@ -117,7 +117,7 @@ def train(
         choice, settings = choose(data, model, arguments, motifs), settings.for_task(data.task)
         _check_dataset(data, settings)
         torch.manual_seed(settings.seed)
-        network = choice.build(data).to(where)
+        network = choice.build(data, progress).to(where)
         make_folder(output)
         with locked(output):
             for name in (*FILES, *EVALUATIONS):

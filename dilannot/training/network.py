@@ -18,6 +18,8 @@ from dilannot.models import build, entry, full_arguments, parameters_of, resolve
 from dilannot.models.arguments import parse_arguments
 from dilannot.models.motifs import arguments_for, start_from_motifs
 from dilannot.models.registry import check_arguments
+from dilannot.predict import predicting
+from dilannot.progress import Progress
 
 DEFAULT_MODELS = {"dense": "dilated", "window": "deepsea"}
 
@@ -46,16 +48,38 @@ class Choice:
         digest = hashlib.sha256(self.motif_file.read_bytes()).hexdigest()
         return {"file": self.motif_file.name, "sha256": digest, "count": len(self.motifs)}
 
-    def build(self, data: Dataset) -> torch.nn.Module:
-        """The network with its start weights, which predict every marker's base rate."""
+    def build(self, data: Dataset, progress: Progress) -> torch.nn.Module:
+        """The network with its start weights, which predict every marker's base rate.
+
+        Raises
+        ------
+        DilannotError
+            Its output has another shape than the labels.
+        """
         network = build(self.model, len(data.markers), **self.arguments)
         if self.motifs:
-            start_from_motifs(network, self.motifs)
+            used = start_from_motifs(network, self.motifs)
+            progress.say(f"{used} of {len(self.motifs)} motifs start a filter each")
+        self._check_output(network, data)
         start = getattr(network, "start_from", None)
         if start is not None:
             labelled = len(data.rows(SPLITS[TRAIN])) * data.positions
             start(torch.from_numpy(data.positives[:, TRAIN] / labelled).float())
         return network
+
+    def _check_output(self, network: torch.nn.Module, data: Dataset) -> None:
+        """Run one window: a shorter or turned output would train as if nothing were wrong, and shift all tracks."""
+        chosen = entry(self.model)
+        batch = data.batch(data.rows(SPLITS[TRAIN])[:1])
+        with predicting(network):
+            output = network(**batch.select(chosen.inputs))
+        wanted, given = (1, len(data.markers), data.positions), tuple(getattr(output, "shape", ()))
+        if given != wanted:
+            raise DilannotError(
+                f"model {self.model!r} gives {given} for a window, not (N, markers, positions) = {wanted}",
+                where=chosen.code.path if chosen.code else None,
+                remedy="see docs/how-to/models.md for what forward gives",
+            )
 
 
 def choose(

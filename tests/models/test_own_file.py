@@ -325,6 +325,32 @@ def test_of_a_plain_module_nothing_is_made_up(write: Write, cli: Cli) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("output", "shape"),
+    [
+        ("self.last(self.embed(sequence.int()).transpose(1, 2))[:, :, 5:-5]", r"\(1, 3, 490\)"),
+        ("self.last(self.embed(sequence.int()).transpose(1, 2)).transpose(1, 2)", r"\(1, 500, 3\)"),
+        ("None", r"\(\)"),
+    ],
+    ids=["cropped", "transposed", "nothing"],
+)
+def test_logits_of_another_shape_are_refused_before_training(
+    write: Write, dataset: Path, tmp_path: Path, output: str, shape: str
+) -> None:
+    """They would train as if nothing were wrong, and shift every track."""
+    write(PLAIN.replace("self.last(self.embed(sequence.int()).transpose(1, 2))", output))
+    with pytest.raises(DilannotError, match=rf"my_net\.py: model 'plain' gives {shape} .* = \(1, 3, 500\)"):
+        train(dataset, tmp_path / "run", model="my_net.py")
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_a_file_prints_is_no_answer(write: Write, cli: Cli) -> None:
+    write("print('hello')\n" + PLAIN)
+    result = cli("models", "my_net.py", "--json")
+    assert json.loads(result.out)["name"] == "plain"
+    assert "hello" in result.err
+
+
 def test_inputs_that_a_dataset_does_not_have_are_refused(write: Write, dataset: Path, tmp_path: Path) -> None:
     text = PLAIN.replace('"plain"', '"plain", inputs=("sequence", "signal")')
     write(text.replace("forward(self, sequence)", "forward(self, sequence, signal)"))
@@ -490,7 +516,7 @@ def test_buffers_that_are_not_saved_come_back_with_the_run(write: Write, dataset
     ("layer", "reason"),
     [
         ("nn.Conv1d(channels, n_outputs, 9, padding=4)", "the head does not make 1 nt of every block by itself"),
-        ("nn.ConvTranspose1d(channels, n_outputs, 5, stride=5)", "the head does not make 1 nt of every block"),
+        ("nn.ConvTranspose1d(channels, n_outputs, 5, stride=5)", "the head makes 5 nt of a block, and the stride is 1"),
         (
             "nn.InstanceNorm1d(channels), nn.Conv1d(channels, n_outputs, 1)",
             "the head has a InstanceNorm1d, which may look",

@@ -88,6 +88,17 @@ def test_arguments_typed_and_given_make_the_same_run(bins: Path, tmp_path: Path)
         assert torch.equal(one, other)
 
 
+def test_bins_of_another_geometry_are_not_evaluated(bins: Path, inputs: Inputs, tmp_path: Path) -> None:
+    train(bins, tmp_path / "run", model="kmer", settings=Settings(epochs=1, max_steps=1, batch_size=4))
+    for name, settings in (("bin", {"bin": 100}), ("context", {"context": 300})):
+        other = tmp_path / f"{name}.h5"
+        build_dataset(
+            inputs.genome, [inputs.peak_folder], other, BuildSettings(task="window", split="blocks", **settings)
+        )
+        with pytest.raises(DilannotError, match="learnt from 200 in 1,000; build it with the same --bin and --context"):
+            evaluate(tmp_path / "run", other, split="validation")
+
+
 def test_the_record_says_how_long_a_window_was(bins: Path, tmp_path: Path) -> None:
     train(bins, tmp_path / "run", model="kmer", settings=Settings(epochs=1, max_steps=1, batch_size=4))
     record = json.loads((tmp_path / "run" / "run.json").read_text())

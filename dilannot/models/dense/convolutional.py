@@ -79,7 +79,11 @@ class DenseConvolutional(DenseNetwork):
         if not filters:
             raise ValueError("filters is empty: there is one convolution or more")
         if not len(filters) == len(dilations) == len(pools or filters):
-            raise ValueError("filters, dilations and pools have one entry per convolution")
+            raise ValueError(
+                f"filters has {len(filters)} entries, dilations {len(dilations)}"
+                + (f", pools {len(pools)}" if pools else "")
+                + ": there is one of each per convolution"
+            )
         if stride > 1 and dilations[0] > 1:
             raise ValueError("the strided convolution is not dilated: the first of dilations is 1")
         check_pools(pools or (), "dilation")
