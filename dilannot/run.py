@@ -16,7 +16,6 @@ import json
 import os
 import tomllib
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,7 +28,8 @@ import dilannot
 from dilannot.data.markers import FIELDS, Marker, check_markers
 from dilannot.data.splits import SPLITS
 from dilannot.errors import DilannotError
-from dilannot.outputs import cache_folder, replacing, write_json, write_text
+from dilannot.outputs import replacing, write_json, write_text
+from dilannot.trust import run_kept_code
 
 if TYPE_CHECKING:
     import torch
@@ -267,7 +267,7 @@ def load_network(run: Run, which: Which = "best", *, trust_code: bool = False) -
     if not path.is_file():
         raise DilannotError("weights not found: this run did not finish an epoch", where=path, remedy="train it again")
     if run.code is not None:
-        _load_code(run, run.code, trust_code)
+        run_kept_code(run.folder / CODE, run.code["sha256"], trust_code=trust_code)
     network = build_without_memory(run.model, len(run.markers), **run.arguments)
     wanted = network.state_dict()
     try:
@@ -293,41 +293,6 @@ def load_network(run: Run, which: Which = "best", *, trust_code: bool = False) -
         raise DilannotError("corrupt: the weights do not match their checksum", where=path, remedy="train it again")
     network.load_state_dict(tensors, strict=True, assign=True)
     return Weights(network, digest, epoch, np.array(thresholds))
-
-
-def save_code(run: Run, source: bytes) -> None:
-    """Keep the user's own file with the run, and remember that this user trusts it."""
-    with replacing(run.folder / CODE) as temporary:
-        temporary.write_bytes(source)
-    with suppress(OSError):  # no cache to be had: --trust-code will be asked for
-        trusted = _trust_mark(hashlib.sha256(source).hexdigest())
-        trusted.parent.mkdir(parents=True, exist_ok=True)
-        trusted.touch()
-
-
-def _trust_mark(sha256: str) -> Path:
-    return cache_folder() / "trusted-code" / sha256
-
-
-def _load_code(run: Run, code: dict[str, str], trust_code: bool) -> None:
-    """Register the user's own network from the run's copy of its file.
-
-    What decides whether it may be run is not in the run folder, which may come from anywhere.
-    """
-    from dilannot.models.own_file import run_code
-    from dilannot.models.registry import OwnCode
-
-    path = run.folder / CODE
-    own = OwnCode(path, path.read_bytes() if path.is_file() else b"")
-    if own.sha256 != code["sha256"]:
-        raise DilannotError("is not the code this run was trained with", where=path, remedy="train it again")
-    if not trust_code and not _trust_mark(own.sha256).is_file():
-        raise DilannotError(
-            "is code that would be run, and you have not trained with it here",
-            where=path,
-            remedy="read it, then say --trust-code",
-        )
-    run_code(own)
 
 
 def _compare(wanted: dict[str, torch.Tensor], found: dict[str, tuple[int, ...]], path: Path) -> None:

@@ -18,13 +18,13 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = {
     "cli": 5, "__main__": 6,
     "evaluate": 4, "training": 4, "annotate": 4, "info": 4, "report": 4,
-    "run": 3, "predict": 3, "metrics": 3, "tracks": 3,
+    "run": 3, "trust": 3, "predict": 3, "metrics": 3, "tracks": 3,
     "data": 2, "models": 2,
     "formats": 1,
     "genome": 0, "errors": 0, "progress": 0, "outputs": 0, "__init__": 0,
 }  # fmt: skip
 ALLOWED_SIBLINGS = {
-    ("training", "evaluate"), ("outputs", "errors"), ("genome", "errors"), ("formats", "formats"),
+    ("training", "evaluate"), ("run", "trust"), ("outputs", "errors"), ("genome", "errors"), ("formats", "formats"),
 }  # fmt: skip
 READING = ("batch.py", "dataset.py", "workers.py")  # of data/
 NO_TORCH = {"cli", "info", "formats", "genome", "errors", "progress", "outputs", "tracks", "report"}

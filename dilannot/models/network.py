@@ -6,18 +6,19 @@ layer table) is computed from its chain.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
 
-class Network(nn.Module):
+class Network(nn.Module, ABC):
     """A network that says which layers it applies, one after the other."""
 
+    @abstractmethod
     def layers(self) -> list[nn.Module]:
         """All layers in the order they are applied; one that is applied twice stands there twice."""
-        raise NotImplementedError
 
     @property
     def output(self) -> nn.Module:
@@ -111,12 +112,12 @@ def leaves(layers: Sequence[nn.Module]) -> Iterator[nn.Module]:
             yield layer
 
 
-class Block(nn.Module):
+class Block(nn.Module, ABC):
     """Several layers that belong together, applied one after the other."""
 
+    @abstractmethod
     def layers(self) -> list[nn.Module]:
         """In the order they are applied."""
-        raise NotImplementedError
 
     def forward(self, features: Tensor) -> Tensor:
         for layer in self.layers():

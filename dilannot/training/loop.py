@@ -22,10 +22,11 @@ from dilannot.models import build_without_memory, count_parameters, entry
 from dilannot.outputs import locked, make_folder, write_text
 from dilannot.predict import choose_device
 from dilannot.progress import Progress, Silent
-from dilannot.run import EVALUATIONS, FILES, METRICS, RECORD, WEIGHTS, Run, save_code, save_weights
+from dilannot.run import CODE, EVALUATIONS, FILES, METRICS, RECORD, WEIGHTS, Run, save_weights
 from dilannot.training.losses import interval_cross_entropy, training_loss
 from dilannot.training.network import Choice, choose
 from dilannot.training.settings import Settings
+from dilannot.trust import keep_code
 
 
 @dataclass(slots=True)
@@ -120,12 +121,7 @@ def train(
         network = choice.build(data, progress).to(where)
         make_folder(output)
         with locked(output):
-            for name in (*FILES, *EVALUATIONS):
-                (output / name).unlink(missing_ok=True)
-            run = _record(data, output, choice, settings)
-            run.save()
-            if code := entry(choice.model).code:
-                save_code(run, code.source)
+            run = _begin_run(data, output, choice, settings)
             optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate)
             schedule = torch.optim.lr_scheduler.OneCycleLR(
                 optimizer, settings.learning_rate, total_steps=total_steps(data, settings) + 1
@@ -137,6 +133,17 @@ def train(
                 f"{choice.model}: {count_parameters(network):,} parameters, {len(data.markers)} markers, on {where}"
             )
             _run_epochs(state)
+    return run
+
+
+def _begin_run(data: Dataset, output: Path, choice: Choice, settings: Settings) -> Run:
+    """A run folder that says what is going to be trained, with nothing of an older run in it."""
+    for name in (*FILES, *EVALUATIONS):
+        (output / name).unlink(missing_ok=True)
+    run = _record(data, output, choice, settings)
+    run.save()
+    if code := entry(choice.model).code:
+        keep_code(output / CODE, code.source)
     return run
 
 

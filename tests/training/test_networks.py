@@ -110,6 +110,8 @@ def test_a_window_of_one_is_no_obstacle_to_batch_norm(bins: Path, tmp_path: Path
         bins, tmp_path / "run", model="basset", arguments=thin("basset"),
         settings=Settings(epochs=1, max_steps=2, batch_size=1),
     )  # fmt: skip
+    weights = load_network(read_run(tmp_path / "run")).network.state_dict().values()
+    assert all(each.isfinite().all() for each in weights)
 
 
 # Every value of the published grids, and what the rest of the network does not allow it to change.
