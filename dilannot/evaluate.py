@@ -20,6 +20,7 @@ from dilannot.models import entry
 from dilannot.outputs import check_new_file, write_json, write_text
 from dilannot.predict import choose_device, predicting
 from dilannot.progress import Progress, Silent
+from dilannot.ranks import Ranks
 from dilannot.run import Run, Which, check_same_markers, load_network, read_run
 
 FORMAT_VERSION = 1
@@ -38,8 +39,11 @@ def score_split(
     progress: Progress,
     inputs: Sequence[str] = ("sequence",),
     loss: Loss | None = None,
+    ranks: Ranks | None = None,
 ) -> tuple[ScoreHistograms, float]:
     """Predict every window of a split by itself (as in training: zero edges) and count its scores.
+
+    Several processes predict a share each, and all get the whole result.
 
     Returns
     -------
@@ -48,15 +52,19 @@ def score_split(
     """
     histograms = ScoreHistograms(len(dataset.markers))
     losses, windows = 0.0, len(dataset.rows(split))
+    ranks = ranks or Ranks(0, 1, 0, device)
+    shares = dataset.batches(split, batch_size * ranks.count, rank=ranks.rank, ranks=ranks.count)
     with predicting(network), progress.task(f"evaluating {split}", windows * dataset.length) as task:
-        for batch in dataset.batches(split, batch_size):
+        for batch in shares:
             batch = batch.to(device)
             logits = network(**batch.select(inputs))
             histograms.update(logits, batch.targets.flat_index(*logits.shape[1:]), batch.mask)
             if loss is not None:
                 losses += float(loss(logits, batch.targets, batch.mask)) * len(logits)
-            task.advance(batch.inputs["sequence"].numel())
-    return histograms, losses / windows if loss else float("nan")
+            task.advance(batch.inputs["sequence"].numel() * ranks.count)
+    ranks.sum_counts(histograms.all)
+    ranks.sum_counts(histograms.positive)
+    return histograms, ranks.sum(losses)[0] / windows if loss else float("nan")
 
 
 @dataclass(frozen=True, slots=True)

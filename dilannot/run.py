@@ -6,16 +6,17 @@ settings.toml       how it was trained
 metrics.csv         one row per epoch
 best.safetensors    weights of the best epoch on the validation split, with thresholds for calls
 last.safetensors    weights of the last epoch
+timing.log          how long each epoch took
+.checkpoint.safetensors   where a training that has not ended goes on
 network.py          a copy of the file of the user's own that the network came from, where it is not dilannot's
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,15 +29,17 @@ import dilannot
 from dilannot.data.markers import FIELDS, Marker, check_markers
 from dilannot.data.splits import SPLITS
 from dilannot.errors import DilannotError
-from dilannot.outputs import replacing, write_json, write_text
+from dilannot.outputs import write_json, write_text
+from dilannot.tensors import Layout, check_layout, read_tensors, write_tensors
 from dilannot.trust import run_kept_code
 
 if TYPE_CHECKING:
     import torch
 
 FORMAT = "dilannot-run"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 RECORD, MARKERS, SETTINGS, METRICS = "run.json", "markers.tsv", "settings.toml", "metrics.csv"
+TIMING, STATE = "timing.log", ".checkpoint.safetensors"
 WEIGHTS = {"best": "best.safetensors", "last": "last.safetensors"}
 CODE = "network.py"
 _FIELDS = (
@@ -52,9 +55,8 @@ _FIELDS = (
     "dataset_digest",
     "contigs",
 )
-_HEADER = "dilannot"  # key of our record in the weights' header
 EVALUATIONS = tuple(f"evaluation-{split}{suffix}" for split in SPLITS for suffix in (".tsv", ".json"))
-FILES = (RECORD, MARKERS, SETTINGS, METRICS, *WEIGHTS.values(), CODE)
+FILES = (RECORD, MARKERS, SETTINGS, METRICS, TIMING, STATE, *WEIGHTS.values(), CODE)
 
 Which = Literal["best", "last"]
 
@@ -138,7 +140,11 @@ class Run:
         rows = [FIELDS, *(marker.row() for marker in self.markers)]
         write_text(self.folder / MARKERS, "".join("\t".join(row) + "\n" for row in rows))
         write_text(self.folder / SETTINGS, tomli_w.dumps(self.settings))
-        record = {
+        write_json(self.folder / RECORD, self.record())
+
+    def record(self) -> dict[str, Any]:
+        """What stands in `run.json`."""
+        return {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
             "dilannot": dilannot.__version__,
@@ -154,7 +160,6 @@ class Run:
             "genome": self.genome,
             "contigs": self.contigs,
         }
-        write_json(self.folder / RECORD, record)
 
 
 def read_run(folder: Path) -> Run:
@@ -202,31 +207,18 @@ def _markers(rows: list[list[str]], folder: Path) -> list[Marker]:
 
 
 def save_weights(
-    run: Run, which: Which, network: torch.nn.Module, *, epoch: int, thresholds: NDArray[np.float64]
+    run: Run, which: Which, weights: Mapping[str, torch.Tensor], *, epoch: int, thresholds: NDArray[np.float64]
 ) -> None:
-    """Write the network's tensors, with a digest of them and the markers' thresholds in the header."""
-    from safetensors.torch import save
-
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    record: dict[str, Any] = {
+    """Write a network's tensors, with all that is known of the run and the markers' thresholds in the header."""
+    record = {
         "epoch": epoch,
         # NaN (no positives to choose by) is no JSON.
         "thresholds": [None if np.isnan(value) else round(float(value), 6) for value in thresholds],
+        "markers": [marker.name for marker in run.markers],
+        "run": run.record(),
+        "settings": run.settings,
     }
-    record["sha256"] = _digest(tensors, record)
-    with replacing(run.folder / WEIGHTS[which]) as temporary:
-        # One entry, because several are written in no fixed order; through bytes, because the library's own writer
-        # makes a file that only its owner can read.
-        temporary.write_bytes(save(tensors, metadata={_HEADER: json.dumps(record)}))
-
-
-def _digest(tensors: dict[str, torch.Tensor], record: dict[str, Any]) -> str:
-    """SHA-256 over everything that decides tracks and calls."""
-    digest = hashlib.sha256(json.dumps([record["epoch"], record["thresholds"]]).encode())
-    for name in sorted(tensors):
-        digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}\n".encode())
-        digest.update(tensors[name].numpy().tobytes())
-    return digest.hexdigest()
+    write_tensors(run.folder / WEIGHTS[which], weights, record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,52 +251,42 @@ def load_network(run: Run, which: Which = "best", *, trust_code: bool = False) -
     DilannotError
         No weights yet, a damaged file, weights that are not this network's, or code that is not trusted.
     """
-    from safetensors import SafetensorError, safe_open
-
-    from dilannot.models import build_without_memory
-
     path = run.folder / WEIGHTS[which]
     if not path.is_file():
         raise DilannotError("weights not found: this run did not finish an epoch", where=path, remedy="train it again")
-    if run.code is not None:
-        run_kept_code(run.folder / CODE, run.code["sha256"], trust_code=trust_code)
-    network = build_without_memory(run.model, len(run.markers), **run.arguments)
+    network = empty_network(run, trust_code=trust_code)
     wanted = network.state_dict()
+
+    def check(record: dict[str, Any], found: Layout) -> None:
+        check_layout(wanted, found, path)
+        if record.get("markers") != [marker.name for marker in run.markers]:
+            raise DilannotError(f"weights of another run: its markers are not those of {MARKERS}", where=path)
+
+    tensors, record, digest = read_tensors(path, check)
     try:
-        with safe_open(path, "pt") as file:
-            header = (file.metadata() or {}).get(_HEADER, "")
-            found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-            _compare(wanted, {name: tuple(part.get_shape()) for name, part in found.items()}, path)
-            tensors = {name: file.get_tensor(name) for name in found}
-    except (SafetensorError, OSError) as error:
-        raise DilannotError(f"is not a dilannot weights file, or a truncated one ({error})", where=path) from None
-    for name, tensor in tensors.items():
-        if tensor.dtype != wanted[name].dtype:
-            raise DilannotError(f"{name} has dtype {tensor.dtype}, not {wanted[name].dtype}", where=path)
-        if not tensor.isfinite().all():
-            raise DilannotError(f"{name} holds NaN or infinite weights", where=path, remedy="train it again")
-    try:
-        record = json.loads(header)
         thresholds = [float("nan") if value is None else float(value) for value in record["thresholds"]]
-        epoch, digest = int(record["epoch"]), record["sha256"]
+        epoch = int(record["epoch"])
     except (KeyError, ValueError, TypeError):
         raise DilannotError("its header is not one dilannot writes", where=path) from None
-    if digest != _digest(tensors, record) or len(thresholds) != len(run.markers):
-        raise DilannotError("corrupt: the weights do not match their checksum", where=path, remedy="train it again")
+    if len(thresholds) != len(run.markers):
+        raise DilannotError(f"holds {len(thresholds)} thresholds for {len(run.markers)} markers", where=path)
     network.load_state_dict(tensors, strict=True, assign=True)
     return Weights(network, digest, epoch, np.array(thresholds))
 
 
-def _compare(wanted: dict[str, torch.Tensor], found: dict[str, tuple[int, ...]], path: Path) -> None:
-    missing, extra = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
-    if missing or extra:
-        problem = f"tensor {missing[0]!r} is missing" if missing else f"tensor {extra[0]!r} is unexpected"
-        raise DilannotError(f"weights of another network: {problem}", where=path)
-    for name, shape in found.items():
-        if shape != tuple(wanted[name].shape):
-            raise DilannotError(
-                f"weights of another network: {name} has shape {shape}, not {tuple(wanted[name].shape)}", where=path
-            )
+def empty_network(run: Run, *, trust_code: bool = False) -> torch.nn.Module:
+    """The run's network without memory for its weights.
+
+    Raises
+    ------
+    DilannotError
+        No such network, or code that is not trusted.
+    """
+    from dilannot.models import build_without_memory
+
+    if run.code is not None:
+        run_kept_code(run.folder / CODE, run.code["sha256"], trust_code=trust_code)
+    return build_without_memory(run.model, len(run.markers), **run.arguments)
 
 
 def check_same_markers(run: Run, others: Sequence[Marker], where: Path) -> None:

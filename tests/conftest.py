@@ -12,6 +12,7 @@ import pytest
 
 import dilannot.cli
 from dilannot.data.build import build_dataset
+from dilannot.data.markers import Marker
 from dilannot.data.settings import BuildSettings
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -142,12 +143,13 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     return run
 
 
-def make_run(folder: Path, genome: Path, model: str, n_markers: int = 3, **arguments: object) -> Path:
-    """A run folder with the weights a network starts with."""
+def make_run(
+    folder: Path, genome: Path, model: str, n_markers: int = 3, markers: list[Marker] | None = None, **arguments: object
+) -> Path:
+    """A run folder with the weights a network starts with, of `markers` or of three whose names are difficult."""
     import torch
     import toy_models  # noqa: F401 (registers)
 
-    from dilannot.data.markers import Marker
     from dilannot.formats.fasta import read_contigs
     from dilannot.models import build, entry
     from dilannot.run import Run, save_weights
@@ -158,7 +160,7 @@ def make_run(folder: Path, genome: Path, model: str, n_markers: int = 3, **argum
         if isinstance(module, torch.nn.BatchNorm1d):
             torch.nn.init.normal_(module.running_mean, std=0.1)
             torch.nn.init.uniform_(module.weight, 0.5, 2)
-    markers = [Marker(name, "TFBS", file=f"{name}.bed") for name in ("A|1", "a|1", "G C")[:n_markers]]
+    markers = markers or [Marker(name, "TFBS", file=f"{name}.bed") for name in ("A|1", "a|1", "G C")[:n_markers]]
     contigs = [{"name": c.name, "length": c.length, "md5": c.md5} for c, _ in read_contigs(genome)]
     folder.mkdir()
     run = Run(
@@ -177,6 +179,6 @@ def make_run(folder: Path, genome: Path, model: str, n_markers: int = 3, **argum
     )
     run.save()
     thresholds = np.array([0.5, 0.6, np.nan])[:n_markers]
-    save_weights(run, "best", network, epoch=1, thresholds=thresholds)
-    save_weights(run, "last", network, epoch=1, thresholds=thresholds)
+    save_weights(run, "best", network.state_dict(), epoch=1, thresholds=thresholds)
+    save_weights(run, "last", network.state_dict(), epoch=1, thresholds=thresholds)
     return folder

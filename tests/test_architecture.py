@@ -17,17 +17,18 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # Layer of every package and module of the top level; docs/explain/architecture.md draws them.
 LAYERS = {
     "cli": 5, "__main__": 6,
-    "evaluate": 4, "training": 4, "annotate": 4, "info": 4, "report": 4,
-    "run": 3, "trust": 3, "predict": 3, "metrics": 3, "tracks": 3,
+    "evaluate": 4, "training": 4, "annotate": 4, "info": 4, "report": 4, "compare": 4,
+    "run": 3, "history": 3, "tensors": 3, "ranks": 3, "trust": 3, "predict": 3, "metrics": 3, "tracks": 3,
     "data": 2, "models": 2,
     "formats": 1,
     "genome": 0, "errors": 0, "progress": 0, "outputs": 0, "__init__": 0,
 }  # fmt: skip
 ALLOWED_SIBLINGS = {
-    ("training", "evaluate"), ("run", "trust"), ("outputs", "errors"), ("genome", "errors"), ("formats", "formats"),
+    ("training", "evaluate"), ("run", "trust"), ("run", "tensors"), ("history", "run"), ("ranks", "predict"),
+    ("outputs", "errors"), ("genome", "errors"), ("formats", "formats"),
 }  # fmt: skip
 READING = ("batch.py", "dataset.py", "workers.py")  # of data/
-NO_TORCH = {"cli", "info", "formats", "genome", "errors", "progress", "outputs", "tracks", "report"}
+NO_TORCH = {"cli", "info", "formats", "genome", "errors", "progress", "outputs", "tracks", "report", "history"}
 
 
 def room(path: Path) -> str:

@@ -12,7 +12,6 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from dilannot.data.build import build_dataset
 from dilannot.data.dataset import Dataset
-from dilannot.data.markers import FIELDS
 from dilannot.data.settings import BuildSettings
 from dilannot.errors import DilannotError
 from dilannot.evaluate import Evaluation, evaluate
@@ -20,18 +19,15 @@ from dilannot.metrics import BINS, LIMIT
 from dilannot.predict import predicting
 from dilannot.progress import Silent
 from dilannot.run import load_network, read_run
-from dilannot.training.loop import train
 from dilannot.training.settings import Settings
+from dilannot.training.train import train
 
 
 @pytest.fixture
 def run(inputs: Inputs, dataset: Path, tmp_path: Path) -> Path:
     """A toy network over the dataset's own markers."""
-    folder = make_run(tmp_path / "run", inputs.genome, "toy-blocks")
     with Dataset(dataset) as data:
-        rows = [FIELDS, *(marker.row() for marker in data.markers)]
-    (folder / "markers.tsv").write_text("".join("\t".join(row) + "\n" for row in rows))
-    return folder
+        return make_run(tmp_path / "run", inputs.genome, "toy-blocks", markers=data.markers)
 
 
 def dense(dataset: Path, run: Path, split: str) -> tuple[np.ndarray, np.ndarray]:

@@ -11,8 +11,8 @@ import torch
 
 from dilannot.annotate.annotate import annotate
 from dilannot.evaluate import evaluate
-from dilannot.training.loop import train
 from dilannot.training.settings import Settings
+from dilannot.training.train import train
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 

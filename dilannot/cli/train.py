@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from dilannot.cli import options
 
+# Options that are settings of the same name; what is not given comes from the recipe.
+_SETTINGS = (
+    ("--epochs", int, "Passes over the training windows.  [default: 10]"),
+    ("--max-steps", int, "Stop after this many steps."),
+    ("--batch-size", int, "Windows a step, over all processes.  [default: 2 dense ones, 100 of a bin]"),
+    ("--learning-rate", float, "Its peak.  [default: 0.002]"),
+    ("--patience", int, "Stop after so many epochs without a better one."),
+    ("--positive-weight", float, "How often a positive label counts.  [default: 1]"),
+    ("--ema", float, "Keep averages of weights, with this decay, as 0.999."),
+    ("--shift", int, "Move windows by up to this many nt."),
+    ("--checkpoint-minutes", float, "Work that a kill can cost; 0: a step.  [default: 10]"),
+    ("--seed", int, "Of everything random.  [default: 0]"),
+)
+
+
+def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
+    for name, kind, text in reversed(_SETTINGS):
+        command = click.option(name, type=kind, metavar="N" if kind is int else "X", help=text)(command)
+    return command
+
 
 @click.command("train", short_help="dataset.h5 -> run/")
-@click.argument("dataset", type=options.PATH, default=Path("dataset.h5"))
+@click.argument("dataset", type=options.PATH, required=False)
 @click.option("-o", "--output", type=options.PATH, default=Path("run"), show_default=True, help="Run folder to make.")
 @click.option(
     "--model", metavar="NAME|FILE.py:CLASS",
@@ -24,49 +46,39 @@ from dilannot.cli import options
     help="JASPAR or MEME motifs that the network's first filters start from.",
 )
 @click.option(
-    "--epochs", type=click.IntRange(1), default=10, show_default=True, help="Passes over the training windows."
-)
-@click.option("--max-steps", type=click.IntRange(1), help="Stop after this many steps.")
-@click.option("--batch-size", type=click.IntRange(1), help="Windows a step.  [default: 2 dense ones, 100 of a bin]")
+    "--recipe", metavar="NAME",
+    help="How it is trained: modern, or as published: gupta, crnn, danq, deepsea, waka.  [default: modern]",
+)  # fmt: skip
+@click.option("--config", type=options.PATH, metavar="FILE.toml", help="Settings, as in a run's settings.toml.")
+@_settings
+@click.option("--reverse-complement/--one-strand", default=None, help="Show the other strand half of the time.")
 @click.option(
-    "--learning-rate",
-    type=click.FloatRange(0, min_open=True),
-    default=2e-3,
-    show_default=True,
-    help="Peak of the schedule (warm-up, then cosine).",
-)
-@click.option("--reverse-complement", is_flag=True, help="Show the other strand half of the time.")
-@click.option(
-    "--shift", type=click.IntRange(0), default=0, show_default=True, help="Move windows by up to this many nt."
-)
+    "--setting", "values", multiple=True, metavar="NAME=VALUE",
+    help="Any other setting of settings.toml, as optimizer=sgd; repeatable.",
+)  # fmt: skip
+@click.option("--resume", is_flag=True, help="Go on with an interrupted training in OUTPUT; begin where there is none.")
+@click.option("--tensorboard", is_flag=True, help="Write OUTPUT/tensorboard/ too.")
 @click.option(
     "--workers", type=click.IntRange(0, 64), default=0, show_default=True, help="Processes that read ahead; for GPUs."
 )
-@options.seed
 @options.device
 @options.threads
 @options.force
 @options.dry_run
 @options.quiet
 def command(
-    dataset: Path,
+    dataset: Path | None,
     output: Path,
     model: str | None,
     arguments: tuple[str, ...],
     motifs: Path | None,
-    epochs: int,
-    max_steps: int | None,
-    batch_size: int | None,
-    learning_rate: float,
-    reverse_complement: bool,
-    shift: int,
-    workers: int,
-    seed: int,
-    device: str,
-    threads: int | None,
-    force: bool,
+    recipe: str | None,
+    config: Path | None,
+    values: tuple[str, ...],
+    resume: bool,
     dry_run: bool,
     quiet: bool,
+    **given: Any,
 ) -> None:
     """Train a network on DATASET (default: dataset.h5).
 
@@ -75,37 +87,33 @@ def command(
 
     Writes a run folder: what the network is, its markers, settings, one row of metrics per epoch, and the weights of
     the best and the last epoch. The best epoch is the one with the highest mean PR AUC over the classes of the
-    validation split.
+    validation split (of the sources' recipes, some go by the validation loss).
+
+    Ctrl-C, SIGTERM and SIGUSR1 leave a checkpoint, from which --resume goes on as if nothing had happened. Started by
+    torchrun or srun, several processes train one network.
     """
     from dilannot.cli.console import start
-    from dilannot.training.loop import plan, train
-    from dilannot.training.settings import Settings
+    from dilannot.training.prepare import plan
+    from dilannot.training.recipes import parse_settings, resolve_settings
+    from dilannot.training.train import train
 
-    options.set_threads(threads)
     progress = start(quiet=quiet)
-    settings = Settings(
-        epochs,
-        max_steps or 0,
-        batch_size or 0,
-        learning_rate,
-        reverse_complement=reverse_complement,
-        shift=shift,
-        seed=seed,
-    )
+    running = {name: given.pop(name) for name in ("device", "threads", "workers", "force", "tensorboard")}
+    chosen = parse_settings(values) | {name: value for name, value in given.items() if value is not None}
+    settings = resolve_settings(recipe, config, chosen) if recipe or config or chosen or not resume else None
     if dry_run:
-        click.echo(plan(dataset, settings, model, arguments, motifs))
+        click.echo(plan(dataset or Path("dataset.h5"), settings, model, arguments, motifs))
         return
     train(
-        dataset,
+        dataset if dataset or resume else Path("dataset.h5"),
         output,
         model=model,
         arguments=arguments,
         motifs=motifs,
         settings=settings,
-        device=device,
-        workers=workers,
-        force=force,
+        resume=resume,
         progress=progress,
+        **running,
     )
     argument = "" if output == Path("run") else f" {output}"
     progress.say(f"wrote {output}; next: dilannot evaluate{argument}")

@@ -52,6 +52,21 @@ class Batch:
         """Some of the inputs: those a network takes."""
         return {name: self.inputs[name] for name in names}
 
+    def parts(self, count: int) -> list[Batch]:
+        """The batch in `count` pieces of as many windows, give or take one."""
+        if count <= 1:
+            return [self]
+        size, more = divmod(len(self.mask), count)
+        ends = [(i + 1) * size + min(i + 1, more) for i in range(count)]
+        return [self._windows(begin, end) for begin, end in zip([0, *ends], ends, strict=False)]
+
+    def _windows(self, begin: int, end: int) -> Batch:
+        here = (self.targets.window >= begin) & (self.targets.window < end)
+        columns = {field.name: getattr(self.targets, field.name)[here] for field in fields(self.targets)}
+        columns["window"] = columns["window"] - begin
+        inputs = {name: value[begin:end] for name, value in self.inputs.items()}
+        return Batch(inputs, LabelIntervals(**columns), self.mask[begin:end])
+
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
 

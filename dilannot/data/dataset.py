@@ -75,7 +75,7 @@ class Dataset:
         self.start: Positions = file["windows/start"][:]
         self.split: NDArray[np.uint8] = file["windows/split"][:]
         self.positives: NDArray[np.int64] = file["markers/positives"][:]
-        self.digest = _digest(self)
+        self.digest = schema.digest(file)
         self._offset: Positions = file["windows/offset"][:]
         self._labels = file["labels/offsets"][:]
         self._marker = file["labels/marker"][:]
@@ -118,6 +118,13 @@ class Dataset:
     def rows(self, split: str) -> NDArray[np.intp]:
         """Windows of a split, in genome order."""
         return np.flatnonzero(self.split == SPLITS.index(split))
+
+    def labels_digest(self) -> str:
+        """SHA-256 of markers and labels: what must not change while a training is interrupted."""
+        digest = hashlib.sha256("\n".join(marker.name for marker in self.markers).encode())
+        for column in (self._labels, self._marker, *(self._places or ())):
+            digest.update(column.tobytes())
+        return digest.hexdigest()
 
     def sequence(self, rows: NDArray[np.intp]) -> Codes:
         """Base codes of windows, shape (len(rows), length)."""
@@ -203,11 +210,3 @@ class Dataset:
 
 def _tensors(window: Positions, marker: Positions, start: Positions, end: Positions) -> LabelIntervals:
     return LabelIntervals(*map(torch.from_numpy, (window, marker, start, end)))
-
-
-def _digest(dataset: Dataset) -> str:
-    digest = hashlib.sha256(f"{dataset.task} {dataset.window} {dataset.context}\n".encode())
-    digest.update("\n".join(str(contig["md5"]) for contig in dataset.contigs).encode())
-    for column in (dataset.contig, dataset.start, dataset.split):
-        digest.update(column.tobytes())
-    return digest.hexdigest()

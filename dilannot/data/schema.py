@@ -5,6 +5,7 @@ The page `docs/reference/dataset-format.md` says what everything means; this fil
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -194,6 +195,15 @@ def task_of(file: h5py.File) -> str:
 def window_length(file: h5py.File) -> int:
     """Labelled bases of every window, bp."""
     return int(file.attrs["window"])
+
+
+def digest(file: h5py.File) -> str:
+    """SHA-256 of contigs, windows and their splits: what must not change between training and testing."""
+    found = hashlib.sha256(f"{task_of(file)} {window_length(file)} {int(file.attrs['context'])}\n".encode())
+    found.update("\n".join(texts(file["contigs/md5"][:])).encode())
+    for column in ("contig", "start", "split"):
+        found.update(file[f"windows/{column}"][:].tobytes())
+    return found.hexdigest()
 
 
 def checksum(data: bytes | memoryview) -> int:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dilannot.genome.sequence import ALPHABET
+from dilannot.models.layers import BatchNorm, Dropout, Logits, Pointwise
 from dilannot.models.network import Block
 
 CHANNELS = 4  # A, C, G, T
@@ -107,14 +108,16 @@ class ConvBlock(Block):
         if not 0 <= batch_norm_decay <= 1:
             raise ValueError(f"a batch norm decay of {batch_norm_decay} is not between 0 and 1")
         pad, convolution = [], nn.Conv1d(channels, filters, kernel, stride=stride, dilation=dilation)
+        if kernel == stride == 1:
+            convolution = Pointwise(channels, filters)
         if transposed:
             convolution = nn.ConvTranspose1d(channels, filters, kernel, stride=stride)  # type: ignore[assignment]
         elif stride == 1 and same and kernel > 1:
             pad = [same_padding(kernel, dilation)]
         self.convolution = nn.Sequential(*pad, convolution)
         norms = applications if batch_norm else 0
-        self.norms = nn.ModuleList(nn.BatchNorm1d(filters, momentum=1 - batch_norm_decay) for _ in range(norms))
-        drop = [nn.Dropout(dropout)] if dropout else []
+        self.norms = nn.ModuleList(BatchNorm(filters, momentum=1 - batch_norm_decay) for _ in range(norms))
+        drop = [Dropout(dropout)] if dropout else []
         self.after = nn.Sequential(
             activation(negative_slope),
             *([] if pool_first else drop),
@@ -161,7 +164,7 @@ def same_max_pool(width: int, dilation: int = 1) -> list[nn.Module]:
     return [same_padding(width, dilation, -torch.inf), nn.MaxPool1d(width, stride=1, dilation=dilation)]
 
 
-class HiddenBatchNorm(nn.BatchNorm1d):
+class HiddenBatchNorm(BatchNorm):
     """Batch norm of (N, C) features; a batch of one window, which has no variance, gets the running statistics."""
 
     def forward(self, features: Tensor) -> Tensor:
@@ -186,7 +189,7 @@ def hidden_layers(
             raise ValueError("a hidden layer has 1 unit or more")
         norm = [HiddenBatchNorm(width, momentum=1 - batch_norm_decay)] if batch_norm else []
         layers += [nn.Linear(inputs, width), *norm]
-        layers += [activation(negative_slope), *([nn.Dropout(dropout)] if dropout else [])]
+        layers += [activation(negative_slope), *([Dropout(dropout)] if dropout else [])]
         inputs = width
     return layers, inputs
 
@@ -197,4 +200,4 @@ def dense_head(channels: int, hidden: int, n_outputs: int, dropout: float) -> li
     Convolutions of width 1 keep the markers outermost: that is 2.9x faster than positions x markers, and the order in
     which tracks, histograms and run lengths are made.
     """
-    return [ConvBlock(channels, hidden, 1, dropout=dropout), nn.Conv1d(hidden, n_outputs, 1)]
+    return [ConvBlock(channels, hidden, 1, dropout=dropout), Logits(hidden, n_outputs)]

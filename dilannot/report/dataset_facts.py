@@ -44,6 +44,8 @@ class DatasetFacts:
         `COUNTS` -> (markers,).
     intervals
         Labels stored.
+    digest
+        Of its windows and splits, as a run records it.
     """
 
     name: str
@@ -62,6 +64,7 @@ class DatasetFacts:
     positives: NDArray[np.int64]
     counts: Mapping[str, NDArray[np.int64]]
     intervals: int
+    digest: str
 
     @property
     def windows(self) -> NDArray[np.int64]:
@@ -141,4 +144,5 @@ def read_facts(path: Path) -> DatasetFacts:
             positives=file["markers/positives"][:].astype(np.int64),
             counts={name: file[f"markers/{name}"][:].astype(np.int64) for name in COUNTS},
             intervals=len(file["labels/marker"]),
+            digest=schema.digest(file),
         )

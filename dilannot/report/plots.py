@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
@@ -153,13 +154,19 @@ def _log_ticks(axes: Any, written: Callable[[float], str], steps: tuple[int, ...
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
 
 
-def _svg(draw: Callable[[Figure], None], height: float, name: str) -> Markup:
-    """The same bytes for the same plot, whatever the user's matplotlib settings are."""
-    out = io.StringIO()
+@contextmanager
+def drawing(**style: Any) -> Iterator[None]:
+    """The same plot gets the same bytes inside, whatever the user's matplotlib settings are."""
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a letter that matplotlib's font lacks: the page's own has it
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_STYLE)
+        matplotlib.rcParams.update(_STYLE | style)
+        yield
+
+
+def _svg(draw: Callable[[Figure], None], height: float, name: str) -> Markup:
+    out = io.StringIO()
+    with drawing():
         figure = Figure(figsize=(WIDTH, height))
         draw(figure)
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})

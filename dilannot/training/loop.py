@@ -1,308 +1,301 @@
-"""The training loop over batches: one loss, one validation per epoch, one run folder."""
+"""The training loop: epochs of steps, a validation after each, and a checkpoint from which it can always go on."""
 
 from __future__ import annotations
 
 import csv
 import io
-import os
+import math
+import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from dilannot.data.batch import Batch
 from dilannot.data.dataset import Dataset
 from dilannot.data.order import Augmentation
 from dilannot.errors import DilannotError
 from dilannot.evaluate import class_means, score_split
-from dilannot.models import build_without_memory, count_parameters, entry
-from dilannot.outputs import locked, make_folder, write_text
-from dilannot.predict import choose_device
-from dilannot.progress import Progress, Silent
-from dilannot.run import CODE, EVALUATIONS, FILES, METRICS, RECORD, WEIGHTS, Run, save_weights
-from dilannot.training.losses import interval_cross_entropy, training_loss
-from dilannot.training.network import Choice, choose
+from dilannot.outputs import write_text
+from dilannot.progress import Progress, Task
+from dilannot.ranks import Ranks
+from dilannot.run import METRICS, STATE, TIMING, Run, save_weights
+from dilannot.training.checkpoint import Place, save_state
+from dilannot.training.losses import interval_cross_entropy
+from dilannot.training.optimizing import learning_rate
+from dilannot.training.prepare import steps_per_epoch, total_steps
 from dilannot.training.settings import Settings
-from dilannot.trust import keep_code
+from dilannot.training.step import Stepper
+from dilannot.training.stopping import Stopping
+
+AfterEpoch = Callable[[Mapping[str, Any]], bool]
+
+_VALIDATED = 25_000  # nt predicted at a time: all their logits exist at once
+_MEMORY = 0.95  # of the mean over the last steps that the next step leaves
+_SETTLED = 20  # steps before that mean says something
+_COIN = math.log(2)  # loss of one who guesses
+_GROWTH = 10.0  # times the smallest mean is no accident
 
 
 @dataclass(slots=True)
-class _Training:
-    """Everything that changes while training."""
+class Loop:
+    """A training, and all it needs; `place` is how far it has come.
+
+    Attributes
+    ----------
+    run, data, settings, inputs, workers
+        What is trained on what, and how; the processes that read ahead.
+    stepper, ranks, stopping, progress
+        Who does the steps, with whom, what may stop them, and who is told.
+    listeners
+        See each row of the metrics; training ends early when one says no.
+    """
 
     run: Run
-    network: torch.nn.Module
-    inputs: tuple[str, ...]
-    dataset: Dataset
+    data: Dataset
     settings: Settings
-    device: torch.device
-    workers: int
+    inputs: Sequence[str]
+    stepper: Stepper
+    ranks: Ranks
+    stopping: Stopping
     progress: Progress
-    optimizer: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler
-    step: int = 0
-    best: float = -np.inf
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    workers: int
+    listeners: list[AfterEpoch] = field(default_factory=list)
+    place: Place = field(default_factory=Place)
+    _saved: float = field(default_factory=time.monotonic)
+    _began: float = 0.0
 
+    def train(self) -> None:
+        """To the end, or to a signal: then a checkpoint is written, and the signal goes on.
 
-def total_steps(dataset: Dataset, settings: Settings) -> int:
-    """Steps that training will take."""
-    steps = settings.epochs * -(-len(dataset.rows("train")) // settings.batch_size)
-    return min(steps, settings.max_steps or steps)
+        Raises
+        ------
+        DilannotError
+            The loss is no number any more, or grows without end.
+        """
+        try:
+            ended = False
+            while not ended:
+                self._train_epoch()
+                row, thresholds = self._validate()
+                with self.stopping.held():
+                    ended = self._end_epoch(row, thresholds)
+        except (KeyboardInterrupt, SystemExit):
+            self._save_for_later()
+            raise
 
-
-def plan(
-    dataset: Path,
-    settings: Settings,
-    model: str | None = None,
-    arguments: dict[str, Any] | Sequence[str] = (),
-    motifs: Path | None = None,
-) -> str:
-    """What a training would do, in a sentence."""
-    with Dataset(dataset) as data:
-        choice, settings = choose(data, model, arguments, motifs), settings.for_task(data.task)
-        _check_dataset(data, settings)
-        parameters = count_parameters(build_without_memory(choice.model, len(data.markers), **choice.arguments))
-        return (
-            f"{choice.model}, {parameters:,} parameters, "
-            f"{total_steps(data, settings):,} steps of {settings.batch_size} x {data.window:,} nt over "
-            f"{len(data.rows('train')):,} windows and {len(data.markers):,} markers, "
-            f"{settings.epochs} epochs, validated on {len(data.rows('validation')):,} windows"
+    def _save_for_later(self) -> None:
+        if not self.place.step:
+            self.progress.warn("stopped before the first step; nothing is kept")
+            return
+        with self.stopping.held():
+            save_state(self.run, self.place, self.stepper, self.data, self.ranks)
+        self.progress.warn(
+            f"stopped after step {self.place.step:,} (epoch {self.place.epoch}); "
+            f"go on with: dilannot train --resume -o {self.run.folder}"
         )
 
-
-def train(
-    dataset: Path,
-    output: Path,
-    *,
-    model: str | None = None,
-    arguments: dict[str, Any] | Sequence[str] = (),
-    motifs: Path | None = None,
-    settings: Settings | None = None,
-    device: str = "auto",
-    workers: int = 0,
-    force: bool = False,
-    progress: Progress | None = None,
-) -> Run:
-    """Train a network on a dataset and leave a run folder.
-
-    Parameters
-    ----------
-    dataset
-        From `build_dataset`.
-    output
-        Run folder to make.
-    model, arguments, motifs
-        Which network: see `choose`.
-    settings
-        See `Settings`.
-    device
-        auto, cpu, cuda or cuda:N.
-    workers
-        Processes that prepare batches ahead. The result does not depend on it.
-    force
-        Replace a run that lies there.
-
-    Raises
-    ------
-    DilannotError
-        A bad dataset, a taken output, or a loss that is no number any more.
-    """
-    progress, settings = progress or Silent(), settings or Settings()
-    where = choose_device(device)
-    _check_output(output, force)
-    with Dataset(dataset) as data:
-        choice, settings = choose(data, model, arguments, motifs), settings.for_task(data.task)
-        _check_dataset(data, settings)
-        torch.manual_seed(settings.seed)
-        network = choice.build(data, progress).to(where)
-        make_folder(output)
-        with locked(output):
-            run = _begin_run(data, output, choice, settings)
-            optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate)
-            schedule = torch.optim.lr_scheduler.OneCycleLR(
-                optimizer, settings.learning_rate, total_steps=total_steps(data, settings) + 1
-            )
-            state = _Training(
-                run, network, entry(choice.model).inputs, data, settings, where, workers, progress, optimizer, schedule
-            )
-            progress.say(
-                f"{choice.model}: {count_parameters(network):,} parameters, {len(data.markers)} markers, on {where}"
-            )
-            _run_epochs(state)
-    return run
-
-
-def _begin_run(data: Dataset, output: Path, choice: Choice, settings: Settings) -> Run:
-    """A run folder that says what is going to be trained, with nothing of an older run in it."""
-    for name in (*FILES, *EVALUATIONS):
-        (output / name).unlink(missing_ok=True)
-    run = _record(data, output, choice, settings)
-    run.save()
-    if code := entry(choice.model).code:
-        keep_code(output / CODE, code.source)
-    return run
-
-
-def _run_epochs(state: _Training) -> None:
-    try:
-        for epoch in range(1, state.settings.epochs + 1):
-            if not _epoch(state, epoch):
-                break
-    except (KeyboardInterrupt, SystemExit):
-        done = len(state.rows)
-        state.progress.warn(
-            f"stopped after epoch {done}; its weights are kept" if done else "stopped in epoch 1; nothing is kept"
-        )
-        raise
-    if state.step < state.settings.epochs * -(-len(state.dataset.rows("train")) // state.settings.batch_size):
-        state.progress.say(f"stopped after {state.step:,} steps, as --max-steps says")
-
-
-def _check_output(output: Path, force: bool) -> None:
-    # A run without weights was stopped in its first epoch: nothing is lost with it.
-    if (output / RECORD).exists() and any((output / name).exists() for name in WEIGHTS.values()) and not force:
-        raise DilannotError("holds a run already", where=output, remedy="use --force to replace it, or -o for another")
-    # Parts of a run without its record are what a killed training leaves.
-    known = {*FILES, *EVALUATIONS}
-    others = [name for name in os.listdir(output) if name not in known and name[0] != "."] if output.is_dir() else []
-    if others and not (output / RECORD).exists():
-        raise DilannotError("is a folder with other things in it", where=output, remedy="give another with -o")
-
-
-def _check_dataset(data: Dataset, settings: Settings) -> None:
-    for split in ("train", "validation"):
-        if not len(data.rows(split)):
-            raise DilannotError(f"holds no {split} windows", where=data.path, remedy="use a dataset that has both")
-    if settings.shift >= data.window:
-        raise DilannotError(f"windows of {data.window:,} bp cannot be shifted by {settings.shift:,}", where="--shift")
-
-
-def _record(data: Dataset, output: Path, choice: Choice, settings: Settings) -> Run:
-    def from_run(path: Path) -> str:
-        """Relative paths stay relative: run, dataset and genome can move together."""
-        return str(path) if path.is_absolute() else os.path.relpath(os.path.realpath(path), os.path.realpath(output))
-
-    genome = None if data.provenance["genome"] is None else Path(data.provenance["genome"])  # None: imported
-    if genome is not None and not genome.is_absolute():
-        genome = Path(os.path.realpath(data.path.parent), genome)
-        genome = genome if data.path.is_absolute() else Path(os.path.relpath(genome))
-    code = entry(choice.model).code
-    return Run(
-        folder=output,
-        model=choice.model,
-        output=entry(choice.model).output,
-        arguments=choice.arguments,
-        code=None if code is None else {"file": code.path.name, "sha256": code.sha256},
-        markers=data.markers,
-        window=data.window,
-        length=data.length,
-        motifs=choice.motif_record(),
-        genome="" if genome is None else from_run(genome),
-        dataset=from_run(data.path),
-        dataset_digest=data.digest,
-        contigs=[] if genome is None else data.contigs,
-        settings=settings.as_dict(),
-    )
-
-
-def _epoch(state: _Training, epoch: int) -> bool:
-    """One pass over the training windows, then validation; whether there is more to do."""
-    train_loss = _train_epoch(state, epoch)
-    _check_finite(state, epoch, "sum of the weights", float(sum(p.detach().sum() for p in state.network.parameters())))
-    histograms, validation_loss = score_split(
-        state.network,
-        state.dataset,
-        "validation",
-        batch_size=state.settings.batch_size,
-        device=state.device,
-        progress=state.progress,
-        inputs=state.inputs,
-        loss=interval_cross_entropy,
-    )
-    _check_finite(state, epoch, "validation loss", validation_loss)
-    means = class_means(histograms.scores(), state.dataset.markers)
-    pr_aucs = {name: mean.pr_auc for name, mean in means.items()}
-    defined = [value for value in pr_aucs.values() if np.isfinite(value)]
-    # Without any positive to rank, the loss decides.
-    goodness = float(np.mean(defined)) if defined else -validation_loss
-    state.rows.append(
-        {
-            "epoch": epoch,
-            "step": state.step,
-            "learning_rate": state.schedule.get_last_lr()[0],
-            "train_loss": train_loss,
-            "validation_loss": validation_loss,
-            **{f"pr_auc_{name}": value for name, value in pr_aucs.items()},
-        }
-    )
-    thresholds = histograms.matching_thresholds()
-    if goodness > state.best:
-        state.best = goodness
-        save_weights(state.run, "best", state.network, epoch=epoch, thresholds=thresholds)
-    save_weights(state.run, "last", state.network, epoch=epoch, thresholds=thresholds)
-    _write_metrics(state)
-    shown = ", ".join(f"{name} {value:.3f}" for name, value in pr_aucs.items())
-    state.progress.say(
-        f"epoch {epoch}/{state.settings.epochs}: loss {train_loss:.4f}, "
-        f"validation {validation_loss:.4f}, PR AUC {shown}"
-    )
-    return state.step < total_steps(state.dataset, state.settings)
-
-
-def _train_epoch(state: _Training, epoch: int) -> float:
-    """Train on every window once; the mean loss over windows."""
-    settings, limit = state.settings, total_steps(state.dataset, state.settings)
-    state.network.train()
-    losses = windows = 0.0
-    nucleotides = len(state.dataset.rows("train")) * state.dataset.length
-    began = time.monotonic()
-    with state.progress.task(f"epoch {epoch}/{settings.epochs}", nucleotides) as task:
-        batches = state.dataset.batches(
+    def _train_epoch(self) -> None:
+        """The steps of the epoch that are not done yet."""
+        place, settings = self.place, self.settings
+        self.stepper.network.train()
+        windows = len(self.data.rows("train"))
+        batches = self.data.batches(
             "train",
             settings.batch_size,
-            shuffle_seed=(settings.seed, epoch),
+            shuffle_seed=(settings.seed, place.epoch),
             augmentation=Augmentation(reverse_complement=settings.reverse_complement, shift=settings.shift),
-            workers=state.workers,
+            first_step=place.epoch_step,
+            rank=self.ranks.rank,
+            ranks=self.ranks.count,
+            workers=self.workers,
         )
-        for batch in batches:
-            if state.step >= limit:
-                break
-            batch = batch.to(state.device)
-            loss = training_loss(state.network(**batch.select(state.inputs)), batch.targets, batch.mask)
-            value = float(loss.detach())
-            _check_finite(state, epoch, "loss", value)
-            state.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            norm = torch.nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip)
-            _check_finite(state, epoch, "gradient's norm", float(norm))
-            state.optimizer.step()
-            state.schedule.step()
-            state.step += 1
-            losses, windows = losses + value * len(batch.mask), windows + len(batch.mask)
-            speed = windows * state.dataset.length / (time.monotonic() - began)
-            task.advance(batch.inputs["sequence"].numel(), f"loss {losses / windows:.4f}, {speed:,.0f} nt/s")
-    return losses / windows
+        limit = total_steps(self.data, settings, self.ranks.count)
+        with self.progress.task(f"epoch {place.epoch}/{settings.epochs}", windows * self.data.length) as task:
+            task.advance(place.windows * self.data.length)
+            self._began = time.monotonic() - place.seconds
+            for batch in batches:
+                if place.step >= limit:
+                    break
+                self._step(batch, limit, task)
 
+    def _step(self, batch: Batch, limit: int, task: Task) -> None:
+        place, settings = self.place, self.settings
+        due = self.ranks.first and time.monotonic() - self._saved >= 60 * settings.checkpoint_minutes
+        positions, windows, stops, saves = self.ranks.sum(
+            float(batch.mask.sum()), len(batch.mask), bool(self.stopping.came), due
+        )
+        if stops:
+            self.stopping.leave()
+        loss, norm = self.stepper.gradients(batch.to(self.ranks.device), positions, windows)
+        self._check_finite("loss", loss)
+        self._check_finite("gradient's norm", norm)
+        with self.stopping.held():
+            self.stepper.apply(learning_rate(settings, place.step, limit, place.scale), place.step + 1)
+            place.step += 1
+            place.epoch_step += 1
+            place.loss += loss * windows
+            place.windows += int(windows)
+            place.seconds = time.monotonic() - self._began
+            self._check_growth(loss)
+            if saves:
+                save_state(self.run, place, self.stepper, self.data, self.ranks)
+                self._saved = time.monotonic()
+        task.advance(
+            windows * self.data.length, f"loss {place.loss / place.windows:.4f}, {self._speed()}, {_memory():.1f} GB"
+        )
 
-def _check_finite(state: _Training, epoch: int, what: str, value: float) -> None:
-    """Stop before a number that is none gets into weights, and they onto the disk."""
-    if not np.isfinite(value):
+    def _speed(self) -> str:
+        return f"{self.place.windows * self.data.length / max(self.place.seconds, 1e-9):,.0f} nt/s"
+
+    def _validate(self) -> tuple[dict[str, Any], np.ndarray[Any, np.dtype[np.float64]]]:
+        """The epoch's row of the metrics, and the thresholds for calls."""
+        place = self.place
+        with self.stepper.averaged():
+            self._check_finite(
+                "sum of the weights",
+                float(sum(each.detach().double().sum() for each in self.stepper.network.parameters())),
+            )
+            histograms, loss = score_split(
+                self.stepper.network,
+                self.data,
+                "validation",
+                batch_size=max(1, _VALIDATED // self.data.length),
+                device=self.ranks.device,
+                progress=self.progress,
+                inputs=self.inputs,
+                loss=interval_cross_entropy,
+                ranks=self.ranks,
+            )
+        self._check_finite("validation loss", loss)
+        means = class_means(histograms.scores(), self.data.markers)
+        steps = total_steps(self.data, self.settings, self.ranks.count)
+        row = {
+            "epoch": place.epoch,
+            "step": place.step,
+            "learning_rate": learning_rate(self.settings, max(place.step - 1, 0), steps, place.scale),
+            "train_loss": place.loss / max(place.windows, 1),
+            "validation_loss": loss,
+            **{f"pr_auc_{name}": mean.pr_auc for name, mean in means.items()},
+        }
+        return row, histograms.matching_thresholds()
+
+    def _end_epoch(self, row: dict[str, Any], thresholds: np.ndarray[Any, np.dtype[np.float64]]) -> bool:
+        """Keep what the epoch has made; whether it was the last one."""
+        place = self.place
+        nucleotides = place.windows * self.data.length
+        place.rows.append(row)
+        place.times.append(
+            {
+                "epoch": place.epoch,
+                "nt": nucleotides,
+                "seconds": place.seconds,
+                "nt_per_s": nucleotides / max(place.seconds, 1e-9),
+                "memory_gb": _memory(),
+            }
+        )
+        better = self._judge(row)
+        if self.ranks.first:
+            with self.stepper.averaged():
+                weights = self.stepper.network.state_dict()
+                for which in ("best", "last") if better else ("last",):
+                    save_weights(self.run, which, weights, epoch=place.epoch, thresholds=thresholds)
+            write_text(self.run.folder / METRICS, _csv(place.rows))
+            write_text(self.run.folder / TIMING, _csv(place.times))
+        self._say(row)
+        ended = self._ended(row)
+        if ended:
+            if self.ranks.first:
+                (self.run.folder / STATE).unlink(missing_ok=True)
+            return True
+        place.epoch += 1
+        place.epoch_step = place.windows = 0
+        place.loss = place.seconds = 0.0
+        save_state(self.run, place, self.stepper, self.data, self.ranks)
+        self._saved = time.monotonic()
+        return False
+
+    def _judge(self, row: dict[str, Any]) -> bool:
+        """Whether this is the best epoch so far; where it is not for long, the rate goes down."""
+        place, settings = self.place, self.settings
+        defined = [value for name, value in row.items() if name.startswith("pr_auc_") and np.isfinite(value)]
+        # Without any positive to rank, the loss decides.
+        by_loss = settings.watch == "loss" or not defined
+        goodness = -float(row["validation_loss"]) if by_loss else float(np.mean(defined))
+        if place.best is None or goodness > place.best:
+            place.best, place.best_epoch, place.plateau = goodness, place.epoch, 0
+            return True
+        place.plateau += 1
+        if settings.schedule == "plateau" and place.plateau >= settings.plateau_patience:
+            place.scale, place.plateau = place.scale * settings.plateau_factor, 0
+        return False
+
+    def _ended(self, row: dict[str, Any]) -> bool:
+        place, settings = self.place, self.settings
+        goes_on = [listener(row) for listener in self.listeners]
+        if place.epoch >= settings.epochs:
+            return True
+        if settings.patience and place.epoch - place.best_epoch >= settings.patience:
+            self.progress.say(f"stopped: no better epoch since epoch {place.best_epoch}")
+            return True
+        if place.step >= total_steps(self.data, settings, self.ranks.count):
+            self.progress.say(f"stopped after {place.step:,} steps, as max_steps says")
+            return True
+        return not all(goes_on)
+
+    def _say(self, row: dict[str, Any]) -> None:
+        place = self.place
+        shown = ", ".join(f"{name[7:]} {value:.3f}" for name, value in row.items() if name.startswith("pr_auc_"))
+        steps = steps_per_epoch(self.data, self.settings, self.ranks.count)
+        left = total_steps(self.data, self.settings, self.ranks.count) - place.step
+        minutes = place.seconds / max(place.epoch_step, 1) * left / 60
+        self.progress.say(
+            f"epoch {place.epoch}/{self.settings.epochs}: loss {row['train_loss']:.4f}, "
+            f"validation {row['validation_loss']:.4f}, PR AUC {shown}; {self._speed()}"
+            + (f", {minutes:,.0f} min left" if left >= steps and minutes >= 1 else "")
+        )
+
+    def _check_finite(self, what: str, value: float) -> None:
+        """Stop before a number that is none gets into weights, and they onto the disk."""
+        if not math.isfinite(value):
+            self._fail(f"the {what} is {value} at step {self.place.step + 1} (epoch {self.place.epoch})")
+
+    def _check_growth(self, loss: float) -> None:
+        """Stop a training that gets worse than guessing, and does not come back."""
+        place = self.place
+        place.recent = loss if place.step == 1 else _MEMORY * place.recent + (1 - _MEMORY) * loss
+        if place.step < _SETTLED:
+            return
+        place.lowest = min(place.lowest, place.recent) if place.step > _SETTLED else place.recent
+        if place.recent > max(_COIN, _GROWTH * place.lowest):
+            self._fail(
+                f"the loss grows without end: from {place.lowest:.3g} to {place.recent:.3g} at step {place.step} "
+                f"(epoch {place.epoch})"
+            )
+
+    def _fail(self, problem: str) -> None:
+        kept = any(self.place.rows)
         raise DilannotError(
-            f"the {what} is {value} at step {state.step + 1} (epoch {epoch})",
-            where=state.run.folder,
-            remedy="use a lower --learning-rate; weights of earlier epochs are kept",
+            problem,
+            where=self.run.folder,
+            remedy="use a lower --learning-rate" + ("; weights of earlier epochs are kept" if kept else ""),
         )
 
 
-def _write_metrics(state: _Training) -> None:
-    """All rows so far: figures only that the seed decides, so that the same seed gives the same file."""
+def _memory() -> float:
+    """Most memory that was ever in use, GB: that of the GPU where there is one."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, state.rows[0], lineterminator="\n")
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
     writer.writeheader()
-    for row in state.rows:
+    for row in rows:
         writer.writerow({key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()})
-    write_text(state.run.folder / METRICS, text.getvalue())
+    return text.getvalue()

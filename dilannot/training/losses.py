@@ -1,4 +1,4 @@
-"""Binary cross-entropy from label intervals: no dense labels are ever made."""
+"""Binary cross-entropy of logits and label intervals: no dense labels are ever made."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ class _IntervalCrossEntropy(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, positives: Tensor, mask: Tensor) -> Tensor:
+    def forward(ctx: Any, logits: Tensor, positives: Tensor, mask: Tensor, positive_weight: float) -> Tensor:
         ctx.save_for_backward(logits, positives, mask)
+        ctx.positive_weight = positive_weight
         each = softplus(logits)
         if not mask.all():
             each.mul_(mask[:, None])
@@ -27,31 +28,29 @@ class _IntervalCrossEntropy(torch.autograd.Function):
         total = each.sum(-1).double().sum()
         length = logits.shape[2]
         counted = mask.reshape(-1)[_window(positives, logits) * length + positives % length]
-        hits = (logits.reshape(-1)[positives].double() * counted).sum()
-        return (total - hits).float()
+        hits = logits.reshape(-1)[positives].double()
+        terms = (positive_weight - 1) * softplus(hits) - positive_weight * hits
+        return (total + (terms * counted).sum()).float()
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         logits, positives, mask = ctx.saved_tensors
         gradient = torch.sigmoid(logits)
-        gradient.view(-1)[positives] -= 1
+        flat = gradient.view(-1)
+        flat[positives] = (flat[positives] - 1) * ctx.positive_weight
         if not mask.all():
             gradient.mul_(mask[:, None])
-        return gradient.mul_(gradients[0]), None, None
+        return gradient.mul_(gradients[0]), None, None, None
 
 
 def _window(positives: Tensor, logits: Tensor) -> Tensor:
     return torch.div(positives, logits.shape[1] * logits.shape[2], rounding_mode="floor")
 
 
-def training_loss(outputs: Tensor | tuple[Tensor, ...], targets: LabelIntervals, mask: Tensor) -> Tensor:
-    """Mean of `interval_cross_entropy` over all logits that a network gives: the blocks of an ID-CNN count alike."""
-    each = outputs if isinstance(outputs, tuple) else (outputs,)
-    return torch.stack([interval_cross_entropy(logits, targets, mask) for logits in each]).mean()
-
-
-def interval_cross_entropy(logits: Tensor, targets: LabelIntervals, mask: Tensor) -> Tensor:
-    """Mean binary cross-entropy over unmasked positions x markers, in nats (thesis section 3.4).
+def interval_cross_entropy_sum(
+    logits: Tensor, targets: LabelIntervals, mask: Tensor, positive_weight: float = 1.0
+) -> Tensor:
+    """Sum of binary cross-entropy over unmasked positions x markers, in nats (thesis section 3.4).
 
     Parameters
     ----------
@@ -61,13 +60,20 @@ def interval_cross_entropy(logits: Tensor, targets: LabelIntervals, mask: Tensor
         Label intervals of the N windows.
     mask
         (N, L) bool, positions that count.
+    positive_weight
+        How often a positive label counts.
 
     Returns
     -------
     loss
-        Scalar; equals `binary_cross_entropy_with_logits` on dense labels.
+        Scalar; equals the sum of `binary_cross_entropy_with_logits` on dense labels.
     """
-    _, markers, length = logits.shape
-    counted = mask.sum() * markers
-    total: Tensor = _IntervalCrossEntropy.apply(logits.contiguous(), targets.flat_index(markers, length), mask)  # type: ignore[no-untyped-call]
-    return total / counted.clamp(min=1)
+    index = targets.flat_index(*logits.shape[1:])
+    total: Tensor = _IntervalCrossEntropy.apply(logits.contiguous(), index, mask, positive_weight)  # type: ignore[no-untyped-call]
+    return total
+
+
+def interval_cross_entropy(logits: Tensor, targets: LabelIntervals, mask: Tensor) -> Tensor:
+    """The mean of what `interval_cross_entropy_sum` adds up."""
+    counted = mask.sum() * logits.shape[1]
+    return interval_cross_entropy_sum(logits, targets, mask) / counted.clamp(min=1)

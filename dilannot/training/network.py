@@ -20,6 +20,8 @@ from dilannot.models.motifs import arguments_for, start_from_motifs
 from dilannot.models.registry import check_arguments
 from dilannot.predict import predicting
 from dilannot.progress import Progress
+from dilannot.training.initial import start_as_published
+from dilannot.training.settings import Initial
 
 DEFAULT_MODELS = {"dense": "dilated", "window": "deepsea"}
 
@@ -48,8 +50,8 @@ class Choice:
         digest = hashlib.sha256(self.motif_file.read_bytes()).hexdigest()
         return {"file": self.motif_file.name, "sha256": digest, "count": len(self.motifs)}
 
-    def build(self, data: Dataset, progress: Progress) -> torch.nn.Module:
-        """The network with its start weights, which predict every marker's base rate.
+    def build(self, data: Dataset, progress: Progress, initial: Initial = "base-rates") -> torch.nn.Module:
+        """The network with its start weights: see `Settings.initial`.
 
         Raises
         ------
@@ -57,12 +59,14 @@ class Choice:
             Its output has another shape than the labels.
         """
         network = build(self.model, len(data.markers), **self.arguments)
+        if initial == "published":
+            start_as_published(network)
         if self.motifs:
             used = start_from_motifs(network, self.motifs)
             progress.say(f"{used} of {len(self.motifs)} motifs start a filter each")
         self._check_output(network, data)
         start = getattr(network, "start_from", None)
-        if start is not None:
+        if start is not None and initial == "base-rates":
             labelled = len(data.rows(SPLITS[TRAIN])) * data.positions
             start(torch.from_numpy(data.positives[:, TRAIN] / labelled).float())
         return network

@@ -244,7 +244,7 @@ def speak_up(folder: Path) -> None:
         layer = network.output
         layer.weight /= spread.reshape(-1, *[1] * (layer.weight.dim() - 1))
         layer.bias.copy_((layer.bias - mean) / spread)
-    save_weights(run, "best", network, epoch=1, thresholds=loaded.thresholds)
+    save_weights(run, "best", network.state_dict(), epoch=1, thresholds=loaded.thresholds)
 
 
 def rows_of(folder: Path) -> list[dict]:  # type: ignore[type-arg]

@@ -23,6 +23,8 @@ COMMANDS = (
     "models",
     "train",
     "evaluate",
+    "plot",
+    "compare",
     "annotate",
     "info",
     "completion",
@@ -57,7 +59,15 @@ def test_completion_scripts(cli: Cli, shell: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["nope"], ["build-data"], ["train", "--epochs", "x"], ["annotate", "--tile", "0"]]
+    "arguments",
+    [
+        ["nope"],
+        ["build-data"],
+        ["train", "--epochs", "x"],
+        ["plot", "a", "b"],
+        ["compare"],
+        ["annotate", "--tile", "0"],
+    ],
 )
 def test_usage_errors_end_with_2(cli: Cli, arguments: list[str]) -> None:
     result = cli(*arguments)
@@ -131,6 +141,12 @@ def bad_calls() -> list[tuple[list[str], int, str]]:
         (["evaluate"], 1, r"run: run folder not found"),
         (["evaluate", "R", "D"], 1, r"its markers are not those of"),
         (["evaluate", "empty"], 1, r"empty: is not a dilannot run"),
+        (["plot"], 1, r"run: run folder not found"),
+        (["plot", "R"], 1, r"model: has not finished an epoch; wait for its first one"),
+        (["plot", "R", "-o", "picture.pdf"], 1, r"picture\.pdf: .*; call it \.png or \.svg"),
+        (["plot", "R", "-o", "none/p.png"], 3, r"mkdir -p none"),
+        (["compare", "none"], 1, r"none: run folder not found"),
+        (["compare", "R"], 1, r"model: has not finished an epoch"),
         (["annotate"], 1, r"run: run folder not found"),
         (["annotate", "G"], 1, r"is a file, not a run folder"),
         (["annotate", "R", "-r", "1"], 1, r"region 1: no contig '1' in the genome \(did you mean 'chr1'"),
@@ -188,7 +204,7 @@ def test_signals_end_a_command_cleanly(dataset: Path, place: Path, number: signa
         _, err = process.communicate(timeout=20)
     assert process.returncode == code, err
     assert "Traceback" not in err
-    assert not [name for name in os.listdir("run") if name.startswith(".")]
+    assert [name for name in os.listdir("run") if name.startswith(".")] == [".checkpoint.safetensors"]
     assert {"best.safetensors", "last.safetensors", "metrics.csv"} <= set(os.listdir("run"))
 
 

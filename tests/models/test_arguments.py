@@ -21,8 +21,8 @@ from dilannot.errors import DilannotError
 from dilannot.models import entry, names, parameters_of, registry
 from dilannot.models.arguments import parse_arguments, write_argument
 from dilannot.models.describe import describe
-from dilannot.training.loop import train
 from dilannot.training.settings import Settings
+from dilannot.training.train import train
 
 OURS = [name for name in names() if not name.startswith("toy-") and entry(name).code is None]
 

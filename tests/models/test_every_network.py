@@ -15,7 +15,7 @@ from published import CNN_500, PUBLISHED, UNPUBLISHED
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from dilannot.data.batch import LabelIntervals
+from dilannot.data.batch import Batch, LabelIntervals
 from dilannot.genome.sequence import reverse_complement
 from dilannot.models import build, context_of, count_parameters, entry, names
 from dilannot.models.describe import describe
@@ -24,7 +24,7 @@ from dilannot.models.network import DenseNetwork, leaves
 from dilannot.models.receptive_field import UnboundedError, dense_field, window_field
 from dilannot.models.scan import MotifScan
 from dilannot.predict import predicting
-from dilannot.training.losses import training_loss
+from dilannot.training.objective import Objective
 
 ALL = (*PUBLISHED, *UNPUBLISHED)
 SPEC = Path(__file__).parents[3] / "shared" / "spec" / "models.md"
@@ -119,13 +119,15 @@ def test_one_step_lowers_the_loss(built: Built) -> None:
     targets = LabelIntervals(marker % 2, marker, torch.zeros_like(marker), end)
     mask = built.sequence != 0 if built.dense else torch.ones(2, 1, dtype=torch.bool)
 
-    before = training_loss(network(built.sequence), targets, mask)
+    objective = Objective(network, ["sequence"])
+    batch = Batch({"sequence": built.sequence}, targets, mask)
+    before = objective(batch)
     before.backward()
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.requires_grad:
                 parameter -= 1e-3 * parameter.grad / (parameter.grad.norm() + 1e-12)
-        assert training_loss(network(built.sequence), targets, mask) < before
+        assert objective(batch) < before
 
 
 def test_training_reaches_every_trainable_parameter(built: Built) -> None:

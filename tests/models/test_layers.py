@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from dilannot.data.batch import LabelIntervals
+from dilannot.data.batch import Batch, LabelIntervals
 from dilannot.genome.sequence import reverse_complement
 from dilannot.models import build
 from dilannot.models.blocks import Centre, ConvBlock, Embed, HiddenBatchNorm, OneHot, same_max_pool, same_padding
@@ -18,7 +18,8 @@ from dilannot.models.kmers import KmerCounts
 from dilannot.models.lstm import BidirectionalLSTM
 from dilannot.models.receptive_field import length_after
 from dilannot.models.scan import MotifScan
-from dilannot.training.losses import interval_cross_entropy, training_loss
+from dilannot.training.losses import interval_cross_entropy_sum
+from dilannot.training.objective import Objective
 
 Array = NDArray[np.float64]
 RANDOM = np.random.default_rng(0)
@@ -252,6 +253,6 @@ def test_an_id_cnn_learns_from_the_mean_of_its_block_losses() -> None:
     blocks = network(sequence)
     assert len(blocks) == 3
     assert not torch.equal(blocks[0], blocks[1])
-    mean = torch.stack([interval_cross_entropy(block, targets, mask) for block in blocks]).mean()
-    torch.testing.assert_close(training_loss(blocks, targets, mask), mean)
+    mean = torch.stack([interval_cross_entropy_sum(block, targets, mask) for block in blocks]).mean()
+    torch.testing.assert_close(Objective(network, ["sequence"])(Batch({"sequence": sequence}, targets, mask)), mean)
     assert isinstance(network.eval()(sequence), torch.Tensor)

@@ -25,8 +25,8 @@ from dilannot.models import build, context_of, entry, names, registry, resolve
 from dilannot.models.describe import describe
 from dilannot.predict import predicting
 from dilannot.run import Run, load_network, read_run
-from dilannot.training.loop import train
 from dilannot.training.settings import Settings
+from dilannot.training.train import train
 
 SHORT = Settings(epochs=1, max_steps=2, batch_size=8)
 EXAMPLE = EXAMPLES / "add_a_model.py"

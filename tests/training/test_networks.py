@@ -19,8 +19,8 @@ from dilannot.evaluate import evaluate
 from dilannot.models import entry, full_arguments, names
 from dilannot.models.describe import describe
 from dilannot.run import load_network, read_run
-from dilannot.training.loop import train
 from dilannot.training.settings import Settings
+from dilannot.training.train import train
 
 OURS = [name for name in names() if not name.startswith("toy-") and entry(name).code is None]
 MOTIFS = EXAMPLES / "motifs.meme"

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from dilannot.models.blocks import Pools, hidden_layers
+from dilannot.models.layers import Dropout
 from dilannot.models.lstm import BidirectionalLSTM
 from dilannot.models.network import WindowNetwork
 from dilannot.models.registry import Source, register
@@ -92,7 +93,7 @@ class WindowRecurrent(WindowNetwork):
             same=False, pool_first=True, projection=projection, negative_slope=negative_slope,
         )  # fmt: skip
         layers += [BidirectionalLSTM(channels, state, recurrent_dropout)]
-        layers += [nn.Dropout(lstm_dropout)] if lstm_dropout else []
+        layers += [Dropout(lstm_dropout)] if lstm_dropout else []
         layers += [nn.AdaptiveAvgPool1d(1)] if mean else []
         dense, width = hidden_layers(2 * state * (1 if mean else left), hidden, negative_slope=negative_slope)
         super().__init__([*layers, nn.Flatten(), *dense, nn.Linear(width, n_outputs)])

@@ -1,0 +1,185 @@
+"""What is settled before the first step: whether dataset, network and settings fit, and what the run records."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dilannot.data.dataset import Dataset
+from dilannot.errors import DilannotError
+from dilannot.models import build_without_memory, count_parameters, entry
+from dilannot.run import CODE, EVALUATIONS, FILES, RECORD, STATE, WEIGHTS, Run, read_run
+from dilannot.training.network import Choice, choose
+from dilannot.training.recipes import resolve_settings
+from dilannot.training.settings import Settings
+from dilannot.trust import keep_code
+
+
+def steps_per_epoch(data: Dataset, settings: Settings, ranks: int = 1) -> int:
+    """Batches of an epoch in which every process has a window."""
+    full, rest = divmod(len(data.rows("train")), settings.batch_size)
+    return full + (rest >= ranks)
+
+
+def total_steps(data: Dataset, settings: Settings, ranks: int = 1) -> int:
+    """Steps that training will take at most."""
+    steps = settings.epochs * steps_per_epoch(data, settings, ranks)
+    return min(steps, settings.max_steps or steps)
+
+
+def plan(
+    dataset: Path,
+    settings: Settings | None = None,
+    model: str | None = None,
+    arguments: dict[str, Any] | Sequence[str] = (),
+    motifs: Path | None = None,
+) -> str:
+    """What a training would do, in a sentence."""
+    settings = settings or resolve_settings()
+    with Dataset(dataset) as data:
+        choice, settings = choose(data, model, arguments, motifs), settings.for_task(data.task)
+        check_dataset(data, settings)
+        parameters = count_parameters(build_without_memory(choice.model, len(data.markers), **choice.arguments))
+        return (
+            f"{choice.model}, {parameters:,} parameters, "
+            f"{total_steps(data, settings):,} steps of {settings.batch_size} x {data.window:,} nt over "
+            f"{len(data.rows('train')):,} windows and {len(data.markers):,} markers, "
+            f"{settings.epochs} epochs of recipe {settings.recipe}, "
+            f"validated on {len(data.rows('validation')):,} windows"
+        )
+
+
+def check_output(output: Path, force: bool) -> None:
+    """Refuse a folder that holds a run already, or other things.
+
+    Raises
+    ------
+    DilannotError
+        It does.
+    """
+    if (output / STATE).exists() and (output / RECORD).exists() and not force:
+        raise DilannotError(
+            "holds a training that has not ended",
+            where=output,
+            remedy="go on with --resume, or use --force to replace it",
+        )
+    # A run without weights was stopped in its first epoch: nothing is lost with it.
+    if (output / RECORD).exists() and any((output / name).exists() for name in WEIGHTS.values()) and not force:
+        raise DilannotError("holds a run already", where=output, remedy="use --force to replace it, or -o for another")
+    # Parts of a run without its record are what a killed training leaves.
+    known = {*FILES, *EVALUATIONS}
+    others = [name for name in os.listdir(output) if name not in known and name[0] != "."] if output.is_dir() else []
+    if others and not (output / RECORD).exists():
+        raise DilannotError("is a folder with other things in it", where=output, remedy="give another with -o")
+
+
+def check_dataset(data: Dataset, settings: Settings, ranks: int = 1) -> None:
+    """Refuse a dataset that cannot be trained with these settings.
+
+    Raises
+    ------
+    DilannotError
+        It lacks a split, or its windows are too few or too short.
+    """
+    for split in ("train", "validation"):
+        if not len(data.rows(split)):
+            raise DilannotError(f"holds no {split} windows", where=data.path, remedy="use a dataset that has both")
+    if settings.shift >= data.window:
+        raise DilannotError(f"windows of {data.window:,} bp cannot be shifted by {settings.shift:,}", where="--shift")
+    if min(settings.batch_size, len(data.rows("train"))) < ranks:
+        raise DilannotError(
+            f"a step of {settings.batch_size} windows (of {len(data.rows('train'))}) has none for some of {ranks} "
+            "processes",
+            where="--batch-size",
+            remedy="use larger batches or fewer processes",
+        )
+
+
+def begin_run(run: Run, choice: Choice) -> None:
+    """Make the run folder say what is going to be trained, with nothing of an older run in it."""
+    for name in (*FILES, *EVALUATIONS):
+        (run.folder / name).unlink(missing_ok=True)
+    run.save()
+    if code := entry(choice.model).code:
+        keep_code(run.folder / CODE, code.source)
+
+
+def record_of(data: Dataset, output: Path, choice: Choice, settings: Settings) -> Run:
+    """What the run folder says."""
+
+    def from_run(path: Path) -> str:
+        """Relative paths stay relative: run, dataset and genome can move together."""
+        return str(path) if path.is_absolute() else os.path.relpath(os.path.realpath(path), os.path.realpath(output))
+
+    genome = None if data.provenance["genome"] is None else Path(data.provenance["genome"])  # None: imported
+    if genome is not None and not genome.is_absolute():
+        genome = Path(os.path.realpath(data.path.parent), genome)
+        genome = genome if data.path.is_absolute() else Path(os.path.relpath(genome))
+    code = entry(choice.model).code
+    return Run(
+        folder=output,
+        model=choice.model,
+        output=entry(choice.model).output,
+        arguments=choice.arguments,
+        code=None if code is None else {"file": code.path.name, "sha256": code.sha256},
+        markers=data.markers,
+        window=data.window,
+        length=data.length,
+        motifs=choice.motif_record(),
+        genome="" if genome is None else from_run(genome),
+        dataset=from_run(data.path),
+        dataset_digest=data.digest,
+        contigs=[] if genome is None else data.contigs,
+        settings=settings.as_dict(),
+    )
+
+
+def unfinished(output: Path) -> Run | None:
+    """The run that `--resume` goes on with: one that has begun, and not ended; None where there is none.
+
+    Raises
+    ------
+    DilannotError
+        A damaged record, or settings of another version.
+    """
+    if not (output / RECORD).is_file():
+        return None
+    run = read_run(output)
+    if not (output / STATE).is_file() and not any((output / name).is_file() for name in WEIGHTS.values()):
+        return None  # stopped before anything was learnt
+    return run
+
+
+def recorded_settings(run: Run) -> Settings:
+    """How a run was trained.
+
+    Raises
+    ------
+    DilannotError
+        The file was changed to something else.
+    """
+    try:
+        return Settings(**run.settings)
+    except (TypeError, DilannotError) as error:
+        raise DilannotError(f"settings.toml is damaged: {error}", where=run.folder, remedy="train it again") from None
+
+
+def check_same(run: Run, now: Run) -> None:
+    """Refuse to go on with another network or other settings than the run began with.
+
+    Raises
+    ------
+    DilannotError
+        The first that differs.
+    """
+    old = {"model": run.model, **run.arguments, **run.settings}
+    new = {"model": now.model, **now.arguments, **now.settings}
+    for name in old | new:
+        if old.get(name) != new.get(name):
+            raise DilannotError(
+                f"this training began with {name} = {old.get(name)}, not {new.get(name)}",
+                where=run.folder,
+                remedy="leave options of the training out with --resume, or begin anew with --force",
+            )
