@@ -4,7 +4,7 @@
 
 Each network is a process of its own, so that memory is its own: built for as many markers as its source has, given
 random bases and labels, one step to warm up, then the median of the others. A step is forward, loss, backward, and
-Adam. The last line counts the networks whose number of parameters is the published one. Takes some ten minutes on two
+AdamW. The last line counts the networks whose number of parameters is the published one. Takes some ten minutes on two
 cores.
 """
 
@@ -25,7 +25,9 @@ import torch
 from dilannot.data.batch import Batch, LabelIntervals
 from dilannot.models import build, count_parameters, entry, names
 from dilannot.models.describe import LENGTHS
-from dilannot.training.losses import training_loss
+from dilannot.training.objective import Objective
+from dilannot.training.optimizing import make_optimizer
+from dilannot.training.settings import Settings
 
 MARK = "<!-- made by benchmarks/steps.py -->"
 # Windows a step: thesis and paper Task 2; Hawkins-Hooker et al. 2018; Kelley et al. 2016. Else DanQ's 100, also where
@@ -41,10 +43,11 @@ def batch_of(name: str) -> int:
 def labels(batch: int, markers: int, length: int) -> LabelIntervals:
     """About 2 % of positions, in stretches of 300 nt or whole bins."""
     width = min(300, length)
-    count = max(1, batch * markers * length // width // 50)
-    window, marker = torch.randint(batch, (count,)), torch.randint(markers, (count,))
-    start = torch.randint(length - width + 1, (count,))
-    return LabelIntervals(window, marker, start, start + width)
+    places = batch * markers * (length // width)
+    chosen = torch.randperm(places)[: max(1, places // 50)].sort().values
+    start = chosen % (length // width) * width
+    marker = chosen // (length // width)
+    return LabelIntervals(marker // markers, marker % markers, start, start + width)
 
 
 def measure(name: str, device: torch.device, repeats: int) -> dict[str, Any]:
@@ -56,12 +59,13 @@ def measure(name: str, device: torch.device, repeats: int) -> dict[str, Any]:
     positions = length if chosen.output == "dense" else 1
     mask = torch.ones(batch, positions, dtype=torch.bool)
     made = Batch({"sequence": sequence}, labels(batch, markers, positions), mask).to(device)
-    optimizer = torch.optim.Adam([each for each in network.parameters() if each.requires_grad])
+    optimizer = make_optimizer(network, Settings())
+    objective = Objective(network, chosen.inputs)
     times = []
     for _ in range(repeats + 1):
         began = time.perf_counter()
         optimizer.zero_grad(set_to_none=True)
-        loss = training_loss(network(**made.inputs), made.targets, made.mask)
+        loss = objective(made) / (made.mask.numel() * markers)
         loss.backward()
         optimizer.step()
         float(loss.detach())  # waits for the device

@@ -91,8 +91,7 @@ class Loop:
         if not self.place.step:
             self.progress.warn("stopped before the first step; nothing is kept")
             return
-        with self.stopping.held():
-            save_state(self.run, self.place, self.stepper, self.data, self.ranks)
+        save_state(self.run, self.place, self.stepper, self.data, self.ranks)
         self.progress.warn(
             f"stopped after step {self.place.step:,} (epoch {self.place.epoch}); "
             f"go on with: dilannot train --resume -o {self.run.folder}"
