@@ -4,11 +4,13 @@ run.json            what it is: network name and arguments, window, genome, data
 markers.tsv         its output columns
 settings.toml       how it was trained
 metrics.csv         one row per epoch
+timing.log          how long each took
 best.safetensors    weights of the best epoch on the validation split, with thresholds for calls
 last.safetensors    weights of the last epoch
-timing.log          how long each epoch took
-.checkpoint.safetensors   where a training that has not ended goes on
 network.py          a copy of the file of the user's own that the network came from, where it is not dilannot's
+training.png        what dilannot plot drew
+tensorboard/        what train --tensorboard wrote
+.checkpoint.safetensors    where a training that has not ended goes on
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ RECORD, MARKERS, SETTINGS, METRICS = "run.json", "markers.tsv", "settings.toml",
 TIMING, STATE = "timing.log", ".checkpoint.safetensors"
 WEIGHTS = {"best": "best.safetensors", "last": "last.safetensors"}
 CODE = "network.py"
+PICTURE, BOARD = "training.png", "tensorboard"  # on demand
 _FIELDS = (
     "model",
     "output",
@@ -56,7 +59,7 @@ _FIELDS = (
     "contigs",
 )
 EVALUATIONS = tuple(f"evaluation-{split}{suffix}" for split in SPLITS for suffix in (".tsv", ".json"))
-FILES = (RECORD, MARKERS, SETTINGS, METRICS, TIMING, STATE, *WEIGHTS.values(), CODE)
+FILES = (RECORD, MARKERS, SETTINGS, METRICS, TIMING, STATE, *WEIGHTS.values(), CODE, PICTURE)
 
 Which = Literal["best", "last"]
 

@@ -21,9 +21,8 @@ from dilannot.progress import Progress, Silent
 from dilannot.report.dataset_facts import read_facts
 from dilannot.report.palette import COLOURS, class_colours
 from dilannot.report.plots import drawing
-from dilannot.run import Run, read_run
+from dilannot.run import PICTURE, Run, read_run
 
-PICTURE = "training.png"
 FORMATS = ("png", "svg")
 
 _WIDTH = 7.0  # inches

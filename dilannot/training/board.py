@@ -8,10 +8,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from dilannot.errors import DilannotError
+from dilannot.run import BOARD
 
 
 class Board:
-    """Writes into `RUN/tensorboard/`."""
+    """Writes into a folder of the run."""
 
     def __init__(self, run: Path) -> None:
         try:
@@ -20,7 +21,7 @@ class Board:
             raise DilannotError(
                 "TensorBoard is not installed", where="--tensorboard", remedy="pip install 'dilannot[tensorboard]'"
             ) from None
-        self._writer = SummaryWriter(str(run / "tensorboard"))
+        self._writer = SummaryWriter(str(run / BOARD))
 
     def __enter__(self) -> Self:
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from dilannot.data.dataset import Dataset
 from dilannot.errors import DilannotError
 from dilannot.models import build_without_memory, count_parameters, entry
-from dilannot.run import CODE, EVALUATIONS, FILES, RECORD, STATE, WEIGHTS, Run, read_run
+from dilannot.run import BOARD, CODE, EVALUATIONS, FILES, RECORD, STATE, WEIGHTS, Run, read_run
 from dilannot.training.network import Choice, choose
 from dilannot.training.recipes import resolve_settings
 from dilannot.training.settings import Settings
@@ -69,7 +70,7 @@ def check_output(output: Path, force: bool) -> None:
     if (output / RECORD).exists() and any((output / name).exists() for name in WEIGHTS.values()) and not force:
         raise DilannotError("holds a run already", where=output, remedy="use --force to replace it, or -o for another")
     # Parts of a run without its record are what a killed training leaves.
-    known = {*FILES, *EVALUATIONS}
+    known = {*FILES, *EVALUATIONS, BOARD}
     others = [name for name in os.listdir(output) if name not in known and name[0] != "."] if output.is_dir() else []
     if others and not (output / RECORD).exists():
         raise DilannotError("is a folder with other things in it", where=output, remedy="give another with -o")
@@ -101,6 +102,7 @@ def begin_run(run: Run, choice: Choice) -> None:
     """Make the run folder say what is going to be trained, with nothing of an older run in it."""
     for name in (*FILES, *EVALUATIONS):
         (run.folder / name).unlink(missing_ok=True)
+    shutil.rmtree(run.folder / BOARD, ignore_errors=True)
     run.save()
     if code := entry(choice.model).code:
         keep_code(run.folder / CODE, code.source)
