@@ -46,12 +46,12 @@ def main() -> int:
         dilannot("train", dataset, "-o", run, "--model", name, *how)
         dilannot("evaluate", run, "--split", "validation", "--force", "-q")
     print(dilannot("compare", *runs))
-    rates = json.loads((runs[0] / "evaluation-validation.json").read_text())["classes"]
+    rates = json.loads((runs[0] / "evaluation-validation.json").read_text())["class_means"]
     print("base rates: " + ", ".join(f"{name} {mean['base_rate']:.4f}" for name, mean in rates.items()))
     if options.picture:
         dilannot("plot", *runs, "-o", options.picture, "--force")
     found = json.loads(dilannot("compare", *runs, "--json"))["runs"]
-    scores = [run["pr_auc"] for run in found]
+    scores = [run["validation_pr_auc"] for run in found]
     first = [name for name in scores[0] if scores[0][name] == max(each[name] for each in scores)]
     print(
         f"classes in which dilated comes first: {len(first)} ({', '.join(first) or 'none'}; the thesis: TFBS, histone)"

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 
 from dilannot.errors import ENVIRONMENT, DilannotError
 from dilannot.predict import choose_device
 
 _ROWS = 64  # of a histogram that are added up at a time
+# Launchers kill the other processes once one has left: the one that has something to say goes first.
+_SPOKEN, _SILENT = 0.3, 1.5  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +53,37 @@ class Ranks:
         """Add up a (T, bins) array over all processes, in place; integers, so in any order the same."""
         if self.count == 1:
             return
-        for begin in range(0, len(counts), _ROWS):
-            rows = torch.from_numpy(counts[begin : begin + _ROWS].astype(np.int64)).to(self.device)
-            distributed.all_reduce(rows)
-            counts[begin : begin + _ROWS] = rows.cpu().numpy().astype(np.uint32)
+        # Signed, as torch has no sums of unsigned integers: their bits are the same.
+        bits = torch.from_numpy(counts.view(np.int32))
+        for rows in bits.split(_ROWS):
+            there = rows.to(self.device)
+            distributed.all_reduce(there)
+            rows.copy_(there)
+
+    def sum_gradients(self, network: nn.Module) -> list[Tensor]:
+        """The gradients of a network, each added up over all processes, in place.
+
+        All at once and always in the same order: with torch's DistributedDataParallel, whose order changes after the
+        first step, three and more processes would not go on bit for bit from a checkpoint.
+        """
+        made = [each.grad for each in network.parameters() if each.grad is not None]
+        if self.count > 1 and made:
+            flat = torch.cat([each.reshape(-1) for each in made])
+            distributed.all_reduce(flat)
+            parts = flat.split([each.numel() for each in made])
+            torch._foreach_copy_(made, [part.view_as(each) for part, each in zip(parts, made, strict=True)])
+        return made
+
+    @torch.no_grad()
+    def share(self, network: nn.Module) -> None:
+        """Give all processes the weights of the first."""
+        if self.count > 1:
+            for each in network.state_dict().values():
+                distributed.broadcast(each, 0)
+
+    def of_first(self, values: Sequence[float]) -> list[float]:
+        """What the first process has: on another kind of machine the last digits differ, and decisions with them."""
+        return self.sum(*(values if self.first else [0.0] * len(values)))
 
     def gather(self, values: Tensor) -> list[Tensor]:
         """The same tensor of every process, for all of them."""
@@ -72,7 +103,7 @@ class Ranks:
                 self.sum(1.0)
                 raise
         if self.sum(0.0) != [0.0]:
-            raise SystemExit(1)
+            _leave_silently(1)
 
     def wait(self) -> None:
         """Until all processes are here."""
@@ -83,32 +114,103 @@ class Ranks:
 def joined(device: str) -> Iterator[Ranks]:
     """The processes that were started together, each on a GPU of its own where `device` is not a CPU.
 
+    Of an error that several processes meet, one tells.
+
     Raises
     ------
     DilannotError
-        A device this machine does not have, or processes that do not find each other.
+        A device this machine does not have, processes that do not find each other, or one that has died.
     """
     rank, count, local = _who(os.environ)
-    where = choose_device(device)
-    if count > 1 and where.type == "cuda" and ":" not in device:
-        where = choose_device(f"cuda:{local}")
     if count == 1:
-        yield Ranks(0, 1, 0, where)
+        yield Ranks(0, 1, 0, choose_device(device))
         return
-    if where.type == "cuda":
-        torch.cuda.set_device(where)
+    with one_voice():
+        ranks = Ranks(rank, count, local, _own_device(device, local))
+        store = _meet(ranks)
     try:
-        distributed.init_process_group("nccl" if where.type == "cuda" else "gloo", rank=rank, world_size=count)
+        yield ranks
+    except (DilannotError, OSError, RuntimeError) as error:
+        _part(error, store)
+        raise
+    except KeyboardInterrupt:
+        distributed.destroy_process_group()
+        if ranks.first:
+            raise
+        raise SystemExit(130) from None
+    except SystemExit:
+        distributed.destroy_process_group()
+        raise
+    distributed.destroy_process_group()
+
+
+@contextmanager
+def one_voice() -> Iterator[None]:
+    """An error that all processes of a machine meet alike is told by the first of them."""
+    try:
+        yield
+    except DilannotError as error:
+        if _who(os.environ)[2]:
+            _leave_silently(error.exit_code)
+        raise
+
+
+def speaks() -> bool:
+    """Whether this process is the one that tells how the work goes."""
+    return _who(os.environ)[0] == 0
+
+
+def _own_device(device: str, local: int) -> torch.device:
+    where = choose_device(device)
+    if where.type != "cuda":
+        return where
+    # A cluster may show every process its own GPU alone.
+    if ":" not in device and torch.cuda.device_count() > 1:
+        where = choose_device(f"cuda:{local}")
+    torch.cuda.set_device(where)
+    return where
+
+
+def _meet(ranks: Ranks) -> distributed.Store:
+    """Find the other processes; what they can leave notes in."""
+    try:
+        store, _, _ = next(distributed.rendezvous("env://", ranks.rank, ranks.count))
+        backend = "nccl" if ranks.device.type == "cuda" else "gloo"
+        distributed.init_process_group(backend, store=store, rank=ranks.rank, world_size=ranks.count)
+        ranks.wait()
     except (RuntimeError, ValueError) as error:
         raise DilannotError(
-            f"the {count} processes of this training do not find each other: {error}",
+            f"the {ranks.count} processes of this training do not find each other: {str(error).splitlines()[0]}",
             remedy="start them with torchrun or srun, see docs/how-to/cluster.md",
             exit_code=ENVIRONMENT,
         ) from None
+    assert isinstance(store, distributed.Store)
+    return store
+
+
+def _part(error: Exception, store: distributed.Store) -> None:
+    """Leave the others after an error: returns where this process is to tell it."""
+    lost = isinstance(error, RuntimeError) and ("gloo" in str(error) or isinstance(error, distributed.DistError))
     try:
-        yield Ranks(rank, count, local, where)
-    finally:
-        distributed.destroy_process_group()
+        told = int(store.add("dilannot-told", 1)) > 1
+    except RuntimeError:
+        told = False  # whoever kept the notes is dead
+    if told:
+        _leave_silently(error.exit_code if isinstance(error, DilannotError) else 1)
+    if distributed.get_backend() == "gloo":
+        distributed.destroy_process_group()  # what the others notice
+    time.sleep(_SPOKEN)  # they read the notes, which this process may keep
+    if lost:
+        raise DilannotError(
+            "lost another process of this training (killed? out of memory?)",
+            remedy="go on with --resume; see docs/how-to/cluster.md",
+            exit_code=ENVIRONMENT,
+        ) from error
+
+
+def _leave_silently(code: int) -> NoReturn:
+    time.sleep(_SILENT)
+    raise SystemExit(code)
 
 
 def _who(environment: Mapping[str, str]) -> tuple[int, int, int]:
@@ -121,12 +223,17 @@ def _who(environment: Mapping[str, str]) -> tuple[int, int, int]:
         return 0, 1, 0
     nodes = environment.get("SLURM_STEP_NODELIST") or environment.get("SLURM_JOB_NODELIST", "localhost")
     os.environ.setdefault("MASTER_ADDR", first_node(nodes))
-    # Another port for every job, so that two on one machine do not meet.
-    os.environ.setdefault("MASTER_PORT", str(20_000 + int(environment.get("SLURM_JOB_ID", 0)) % 40_000))
+    os.environ.setdefault("MASTER_PORT", str(_port(environment)))
     return int(environment["SLURM_PROCID"]), count, int(environment.get("SLURM_LOCALID", 0))
+
+
+def _port(environment: Mapping[str, str]) -> int:
+    """Another one for every step of every job, so that two on one machine do not meet; below those given out freely."""
+    job, step = (int(environment.get(f"SLURM_{name}_ID", 0)) for name in ("JOB", "STEP"))
+    return 10_000 + (job + 7_919 * step) % 20_000
 
 
 def first_node(nodes: str) -> str:
     """The first of SLURM's list of machines: `gpu01` of `gpu[01-03,07],login2`."""
-    found = re.match(r"([^\[,]+)(?:\[([^\],-]+)[^\]]*\](.*?))?(?:,|$)", nodes)
-    return nodes if found is None else found[1] + (found[2] or "") + (found[3] or "")
+    found = re.match(r"(?:[^\[,]|\[[^\]]*\])+", nodes)
+    return re.sub(r"\[([^\],-]*)[^\]]*\]", r"\1", found[0]) if found else nodes

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dilannot.genome.sequence import ALPHABET
-from dilannot.models.layers import BatchNorm, Dropout, Logits, Pointwise
+from dilannot.models.layers import BatchNorm, Dropout, Logits, Pointwise, is_shared
 from dilannot.models.network import Block
 
 CHANNELS = 4  # A, C, G, T
@@ -168,7 +168,7 @@ class HiddenBatchNorm(BatchNorm):
     """Batch norm of (N, C) features; a batch of one window, which has no variance, gets the running statistics."""
 
     def forward(self, features: Tensor) -> Tensor:
-        if self.training and len(features) == 1:
+        if self.training and len(features) == 1 and not is_shared():
             return nn.functional.batch_norm(features, self.running_mean, self.running_var, self.weight, self.bias)
         return super().forward(features)
 

@@ -91,25 +91,17 @@ class BatchNorm(nn.BatchNorm1d):
     """
 
     def forward(self, features: Tensor) -> Tensor:
-        if self.training and distributed.is_available() and distributed.is_initialized():
+        if self.training and is_shared():
             return self._over_all(features)
         return super().forward(features)
 
     def _over_all(self, features: Tensor) -> Tensor:
-        """(N, C, L) or (N, C): variances of the parts are merged in double precision."""
-        over = [0] if features.dim() == 2 else [0, 2]
-        count = features.numel() // features.shape[1]
-        variance, mean = torch.var_mean(features.float(), over, correction=0)
-        variance, mean = variance.double(), mean.double()
-        sums = torch.stack([mean, variance + mean.square(), torch.ones_like(mean)]) * count
-        first, second, total = _SumOverRanks.apply(sums)  # type: ignore[no-untyped-call]
-        mean = first / total
-        variance = second / total - mean.square()
-        self._remember(mean.detach(), variance.detach() * total / (total - 1).clamp(min=1))
-        scale = self.weight * torch.rsqrt(variance + self.eps).to(self.weight.dtype)
-        offset = self.bias - mean.to(scale.dtype) * scale
-        shape = (-1,) + (1,) * (features.dim() - 2)
-        return torch.addcmul(offset.view(shape), features, scale.view(shape)).to(features.dtype)
+        normed: Tensor
+        normed, mean, variance, total = _BatchNormOverRanks.apply(  # type: ignore[no-untyped-call]
+            features, self.weight, self.bias, self.eps
+        )
+        self._remember(mean, variance * (total / (total - 1).clamp(min=1)))
+        return normed
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor) -> None:
@@ -121,17 +113,49 @@ class BatchNorm(nn.BatchNorm1d):
             self.num_batches_tracked += 1
 
 
-class _SumOverRanks(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:
-        return _summed(values)
+def is_shared() -> bool:
+    """Whether several processes train one network here."""
+    return distributed.is_available() and distributed.is_initialized()
+
+
+class _BatchNormOverRanks(torch.autograd.Function):
+    """(N, C, L) or (N, C), with torch's own kernels: each process goes over its part, and C sums are exchanged.
+
+    Twice as quick, on a CPU, as what autograd makes of the formula. Gradients are those of the summed loss.
+    """
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        return _summed(gradients[0])
+    def forward(
+        ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, eps: float
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        mean, variance = (each.double() for each in torch.batch_norm_update_stats(features, None, None, 0.0))
+        # Merged in double precision: a float32 would lose a variance that is small beside the mean.
+        parts = torch.stack([mean, variance + mean.square(), torch.ones_like(mean)])
+        distributed.all_reduce(parts.mul_(features.numel() // features.shape[1]))
+        total = parts[2]
+        mean = parts[0] / total
+        variance = (parts[1] / total - mean.square()).clamp_(min=0)
+        as_float, inverse = mean.to(weight.dtype), torch.rsqrt(variance + eps).to(weight.dtype)
+        ctx.save_for_backward(features, weight, as_float, inverse, total)
+        ctx.eps = eps
+        ctx.mark_non_differentiable(mean, variance, total)
+        spread = variance.to(weight.dtype)
+        normed = torch.batch_norm(features, weight, bias, as_float, spread, False, 0.0, eps, False)
+        return normed, mean, variance, total
 
-
-def _summed(values: Tensor) -> Tensor:
-    total = values.clone().contiguous()
-    distributed.all_reduce(total)
-    return total
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        features, weight, mean, inverse, total = ctx.saved_tensors
+        _, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+            gradients[0], features, weight, None, None, mean, inverse, True, ctx.eps, [False, True, True]
+        )
+        sums = torch.stack([of_weight, of_bias]).double()
+        distributed.all_reduce(sums)
+        # scale * (gradient - its mean - normalised features * mean of both's product), as a * gradient + b * features + c
+        from_weight, from_bias = sums / total
+        scale = weight.double() * inverse.double()
+        slope = -scale * inverse.double() * from_weight
+        offset = -scale * from_bias - slope * mean.double()
+        shape = (-1,) + (1,) * (features.dim() - 2)
+        a, b, c = (each.to(weight.dtype).view(shape) for each in (scale, slope, offset))
+        return torch.addcmul(c, features, b).addcmul_(gradients[0], a).to(features.dtype), of_weight, of_bias, None
