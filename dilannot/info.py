@@ -12,7 +12,7 @@ from dilannot.data import schema
 from dilannot.data.markers import class_order
 from dilannot.data.splits import SPLITS
 from dilannot.errors import DilannotError
-from dilannot.run import METRICS, RECORD, WEIGHTS, read_run
+from dilannot.run import METRICS, RECORD, STATE, WEIGHTS, read_run
 from dilannot.tracks import MANIFEST, files_of, read_manifest
 
 INFO_VERSION = 1
@@ -90,6 +90,7 @@ def _run(path: Path) -> dict[str, Any]:
         "motifs": run.motifs,
         "markers": len(run.markers),
         "classes": _by_class([marker.marker_class for marker in run.markers]),
+        "ended": bool(rows) and not (path / STATE).is_file(),
         "epochs": len(rows),
         "last_epoch": {key: _number(value) for key, value in rows[-1].items()} if rows else None,
         "weights": [name for name, file in WEIGHTS.items() if (path / file).is_file()],
