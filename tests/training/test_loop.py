@@ -1,22 +1,30 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
+import sys
+import tomllib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import toy_models  # noqa: F401 (registers)
 from conftest import Inputs
+from safetensors import safe_open
 
 from dilannot.data.build import build_dataset
 from dilannot.data.dataset import Dataset
 from dilannot.data.settings import BuildSettings
 from dilannot.errors import DilannotError
-from dilannot.evaluate import evaluate
+from dilannot.evaluate import evaluate, score_split
 from dilannot.info import describe
 from dilannot.models import registry
+from dilannot.progress import Silent
 from dilannot.run import load_network, read_run
+from dilannot.training.losses import interval_cross_entropy_sum
 from dilannot.training.prepare import plan
 from dilannot.training.settings import Settings
 from dilannot.training.train import train
@@ -211,3 +219,104 @@ def test_workers_do_not_change_the_result(dataset: Path, tmp_path: Path) -> None
         train(dataset, tmp_path / f"run{workers}", arguments=THIN, settings=settings, workers=workers)
     assert (tmp_path / "run0/metrics.csv").read_bytes() == (tmp_path / "run2/metrics.csv").read_bytes()
     assert (tmp_path / "run0/best.safetensors").read_bytes() == (tmp_path / "run2/best.safetensors").read_bytes()
+
+
+def test_patience_ends_a_training_that_no_longer_gets_better(dataset: Path, tmp_path: Path) -> None:
+    """Without a rate worth the name nothing changes after the first epoch."""
+    settings = Settings(epochs=9, batch_size=8, learning_rate=1e-20, patience=2, watch="loss")
+    train(dataset, tmp_path / "run", arguments=THIN | {"batch_norm": False}, settings=settings, device="cpu")
+    assert [row["epoch"] for row in metrics(tmp_path / "run")] == ["1", "2", "3"]
+    assert load_network(read_run(tmp_path / "run")).epoch == 1
+    assert load_network(read_run(tmp_path / "run"), "last").epoch == 3
+
+
+def test_a_plateau_lowers_the_rate(dataset: Path, tmp_path: Path) -> None:
+    settings = Settings(
+        epochs=6, batch_size=8, learning_rate=1e-20, warmup=0.0, watch="loss",
+        schedule="plateau", plateau_patience=2, plateau_factor=0.5,
+    )  # fmt: skip
+    train(dataset, tmp_path / "run", arguments=THIN | {"batch_norm": False}, settings=settings)
+    rates = [float(row["learning_rate"]) for row in metrics(tmp_path / "run")]
+    assert rates == pytest.approx([1e-20, 1e-20, 1e-20, 5e-21, 5e-21, 2.5e-21], rel=1e-9, abs=0)
+
+
+def test_who_listens_sees_every_epoch_and_can_end_the_training(dataset: Path, tmp_path: Path) -> None:
+    seen: list[dict[str, object]] = []
+
+    def listen(row: Mapping[str, Any]) -> bool:
+        seen.append(dict(row))
+        return len(seen) < 2
+
+    settings = Settings(epochs=5, batch_size=8)
+    train(dataset, tmp_path / "run", arguments=THIN, settings=settings, after_epoch=listen)
+    assert [row["epoch"] for row in seen] == [1, 2]
+    assert [row["epoch"] for row in metrics(tmp_path / "run")] == ["1", "2"]
+
+
+def test_tensorboard_gets_the_figures_of_the_metrics(dataset: Path, tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    train(dataset, tmp_path / "run", arguments=THIN, settings=SETTINGS, tensorboard=True)
+    events = accumulator.EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    rows = metrics(tmp_path / "run")
+    assert set(events.Tags()["scalars"]) == set(rows[0]) - {"epoch", "step"}
+    losses = events.Scalars("validation_loss")
+    assert [event.value for event in losses] == pytest.approx([float(row["validation_loss"]) for row in rows], rel=1e-5)
+    assert [event.step for event in losses] == [int(row["step"]) for row in rows]
+    train(dataset, tmp_path / "run", arguments=THIN, settings=SETTINGS, force=True)
+    assert not (tmp_path / "run" / "tensorboard").exists()
+
+
+def test_without_tensorboard_it_says_what_to_install(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(DilannotError, match="pip install"):
+        train(dataset, tmp_path / "run", arguments=THIN, settings=SETTINGS, tensorboard=True)
+
+
+def test_averaged_weights_are_validated_and_kept(dataset: Path, tmp_path: Path) -> None:
+    for name, ema in (("plain", 0.0), ("averaged", 0.5)):
+        settings = Settings(epochs=2, batch_size=8, learning_rate=1e-2, ema=ema)
+        train(dataset, tmp_path / name, arguments=THIN | {"dropout": 0.0}, settings=settings)
+    rows = [metrics(tmp_path / name) for name in ("plain", "averaged")]
+    assert [row["train_loss"] for row in rows[0]] == [row["train_loss"] for row in rows[1]]
+    assert [row["validation_loss"] for row in rows[0]] != [row["validation_loss"] for row in rows[1]]
+    with Dataset(dataset) as data:
+        loaded = load_network(read_run(tmp_path / "averaged"), "last").network
+        _, loss = score_split(
+            loaded, data, "validation", batch_size=4, device=torch.device("cpu"), progress=Silent(), loss=interval_cross_entropy_sum
+        )  # fmt: skip
+    assert loss == pytest.approx(float(rows[1][-1]["validation_loss"]), rel=1e-5)
+
+
+def test_the_speed_is_kept_apart(dataset: Path, tmp_path: Path) -> None:
+    train(dataset, tmp_path / "run", arguments=THIN, settings=SETTINGS)
+    with open(tmp_path / "run" / "timing.log", newline="") as file:
+        rows = list(csv.DictReader(file))
+    with Dataset(dataset) as data:
+        nucleotides = len(data.rows("train")) * data.length
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    for row in rows:
+        assert int(row["nt"]) == nucleotides
+        assert float(row["nt_per_s"]) == pytest.approx(nucleotides / float(row["seconds"]), rel=1e-4)
+        assert float(row["memory_gb"]) > 0
+
+
+def test_published_start_weights_do_not_know_base_rates(dataset: Path, tmp_path: Path) -> None:
+    losses = {}
+    for initial in ("base-rates", "published", "default"):
+        settings = Settings(epochs=1, max_steps=1, batch_size=8, learning_rate=1e-20, initial=initial)
+        train(dataset, tmp_path / initial, arguments=THIN, settings=settings)
+        losses[initial] = float(metrics(tmp_path / initial)[0]["train_loss"])
+    assert losses["base-rates"] < min(losses["default"], losses["published"]) - 0.01
+    assert losses["default"] != losses["published"]
+
+
+def test_the_weights_say_all_that_is_known_of_them(dataset: Path, tmp_path: Path) -> None:
+    train(dataset, tmp_path / "run", arguments=THIN, settings=SETTINGS)
+    with safe_open(tmp_path / "run" / "best.safetensors", "pt") as file:
+        record = json.loads(file.metadata()["dilannot"])
+    assert record["run"] == json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["settings"] == tomllib.loads((tmp_path / "run" / "settings.toml").read_text())
+    assert record["markers"] == [marker.name for marker in read_run(tmp_path / "run").markers]
+    assert len(record["sha256"]) == 64
