@@ -40,31 +40,43 @@ def score_split(
     inputs: Sequence[str] = ("sequence",),
     loss: Loss | None = None,
     ranks: Ranks | None = None,
+    together: Callable[[], object] | None = None,
 ) -> tuple[ScoreHistograms, float]:
     """Predict every window of a split by itself (as in training: zero edges) and count its scores.
 
     Several processes predict a share each, and all get the whole result.
 
+    Parameters
+    ----------
+    loss
+        Summed over unmasked positions x markers.
+    ranks, together
+        The processes, and what all of them do after each whole batch.
+
     Returns
     -------
     histograms, loss
-        The mean loss over windows is NaN when no `loss` was given.
+        The mean loss over unmasked positions x markers is NaN when no `loss` was given.
     """
     histograms = ScoreHistograms(len(dataset.markers))
-    losses, windows = 0.0, len(dataset.rows(split))
+    losses, positions, windows = 0.0, 0, len(dataset.rows(split))
     ranks = ranks or Ranks(0, 1, 0, device)
     shares = dataset.batches(split, batch_size * ranks.count, rank=ranks.rank, ranks=ranks.count)
     with predicting(network), progress.task(f"evaluating {split}", windows * dataset.length) as task:
-        for batch in shares:
+        for step, batch in enumerate(shares, 1):
             batch = batch.to(device)
             logits = network(**batch.select(inputs))
             histograms.update(logits, batch.targets.flat_index(*logits.shape[1:]), batch.mask)
             if loss is not None:
-                losses += float(loss(logits, batch.targets, batch.mask)) * len(logits)
+                losses += float(loss(logits, batch.targets, batch.mask))
+                positions += int(batch.mask.sum())
             task.advance(batch.inputs["sequence"].numel() * ranks.count)
+            if together is not None and step * batch_size * ranks.count <= windows:
+                together()
     ranks.sum_counts(histograms.all)
     ranks.sum_counts(histograms.positive)
-    return histograms, ranks.sum(losses)[0] / windows if loss else float("nan")
+    losses, counted = ranks.sum(losses, positions)
+    return histograms, losses / max(counted * len(dataset.markers), 1) if loss else float("nan")
 
 
 @dataclass(frozen=True, slots=True)

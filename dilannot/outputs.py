@@ -23,11 +23,23 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; rename it over `path` when the block ends well, remove it when not."""
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
-        yield temporary
-        move_into_place(temporary, path)
+        with _named(path):
+            yield temporary
+            move_into_place(temporary, path)
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Errors of writes and fsync do not say where they happened."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def move_into_place(finished: Path, path: Path) -> None:
@@ -200,9 +212,16 @@ def locked(path: Path) -> Iterator[None]:
         _sweep(folder, None if path.is_dir() else name)
         yield
     finally:
-        with suppress(FileNotFoundError):
-            lock.unlink()
-        os.close(handle)
+        try:
+            lock.unlink(missing_ok=True)
+        finally:
+            os.close(handle)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what dead runs left in a finished output, where we may."""
+    with suppress(OSError, DilannotError), locked(folder):
+        pass
 
 
 def _acquire(lock: Path, path: Path) -> int:
@@ -233,8 +252,13 @@ def _acquire(lock: Path, path: Path) -> int:
                 break
             os.close(probe)
         os.close(handle)
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+    try:
+        with _named(lock):
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+    except OSError:
+        os.close(handle)
+        raise
     return handle
 
 

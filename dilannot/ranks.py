@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NoReturn
+from itertools import accumulate
+from typing import NoReturn, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, distributed, nn
+from torch.distributed.rendezvous import rendezvous
 
 from dilannot.errors import ENVIRONMENT, DilannotError
 from dilannot.predict import choose_device
@@ -55,7 +59,8 @@ class Ranks:
             return
         # Signed, as torch has no sums of unsigned integers: their bits are the same.
         bits = torch.from_numpy(counts.view(np.int32))
-        for rows in bits.split(_ROWS):
+        for begin in range(0, len(bits), _ROWS):
+            rows = bits[begin : begin + _ROWS]
             there = rows.to(self.device)
             distributed.all_reduce(there)
             rows.copy_(there)
@@ -70,16 +75,22 @@ class Ranks:
         if self.count > 1 and made:
             flat = torch.cat([each.reshape(-1) for each in made])
             distributed.all_reduce(flat)
-            parts = flat.split([each.numel() for each in made])
-            torch._foreach_copy_(made, [part.view_as(each) for part, each in zip(parts, made, strict=True)])
+            ends = accumulate(each.numel() for each in made)
+            parts = [flat[end - each.numel() : end].view_as(each) for each, end in zip(made, ends, strict=True)]
+            torch._foreach_copy_(made, parts)
         return made
 
     @torch.no_grad()
     def share(self, network: nn.Module) -> None:
-        """Give all processes the weights of the first."""
-        if self.count > 1:
-            for each in network.state_dict().values():
-                distributed.broadcast(each, 0)
+        """Give all processes the weights and buffers of the first; as bytes, whatever their type."""
+        if self.count == 1:
+            return
+        kept = list(network.state_dict().values())
+        parts = [each.reshape(-1).view(torch.uint8) for each in kept]
+        packed = torch.cat(parts)
+        distributed.broadcast(packed, 0)
+        for each, part, end in zip(kept, parts, accumulate(map(len, parts)), strict=True):
+            each.copy_(packed[end - len(part) : end].clone().view(each.dtype).view(each.shape))
 
     def of_first(self, values: Sequence[float]) -> list[float]:
         """What the first process has: on another kind of machine the last digits differ, and decisions with them."""
@@ -127,19 +138,17 @@ def joined(device: str) -> Iterator[Ranks]:
         return
     with one_voice():
         ranks = Ranks(rank, count, local, _own_device(device, local))
-        store = _meet(ranks)
+        notes = _meet(ranks)
     try:
         yield ranks
     except (DilannotError, OSError, RuntimeError) as error:
-        _part(error, store)
+        _part(error, notes)
         raise
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as leaving:
         distributed.destroy_process_group()
-        if ranks.first:
-            raise
-        raise SystemExit(130) from None
-    except SystemExit:
-        distributed.destroy_process_group()
+        _on_signals(signal.SIG_DFL)
+        if isinstance(leaving, KeyboardInterrupt) and not ranks.first:
+            raise SystemExit(128 + signal.SIGINT) from None
         raise
     distributed.destroy_process_group()
 
@@ -171,10 +180,16 @@ def _own_device(device: str, local: int) -> torch.device:
     return where
 
 
-def _meet(ranks: Ranks) -> distributed.Store:
-    """Find the other processes; what they can leave notes in."""
+class _Notes(Protocol):
+    """What all processes can write into."""
+
+    def add(self, key: str, amount: int, /) -> int: ...
+
+
+def _meet(ranks: Ranks) -> _Notes:
+    """Find the other processes."""
     try:
-        store, _, _ = next(distributed.rendezvous("env://", ranks.rank, ranks.count))
+        store, _, _ = next(rendezvous("env://", ranks.rank, ranks.count))
         backend = "nccl" if ranks.device.type == "cuda" else "gloo"
         distributed.init_process_group(backend, store=store, rank=ranks.rank, world_size=ranks.count)
         ranks.wait()
@@ -184,21 +199,22 @@ def _meet(ranks: Ranks) -> distributed.Store:
             remedy="start them with torchrun or srun, see docs/how-to/cluster.md",
             exit_code=ENVIRONMENT,
         ) from None
-    assert isinstance(store, distributed.Store)
-    return store
+    notes: _Notes = store
+    return notes
 
 
-def _part(error: Exception, store: distributed.Store) -> None:
+def _part(error: Exception, notes: _Notes) -> None:
     """Leave the others after an error: returns where this process is to tell it."""
     lost = isinstance(error, RuntimeError) and ("gloo" in str(error) or isinstance(error, distributed.DistError))
     try:
-        told = int(store.add("dilannot-told", 1)) > 1
+        told = notes.add("dilannot-told", 1) > 1
     except RuntimeError:
         told = False  # whoever kept the notes is dead
+    if distributed.get_backend() == "gloo":
+        distributed.destroy_process_group()  # what the others notice; with NCCL it would wait for them
+    _on_signals(signal.SIG_IGN)  # by which launchers end a process, before it has told
     if told:
         _leave_silently(error.exit_code if isinstance(error, DilannotError) else 1)
-    if distributed.get_backend() == "gloo":
-        distributed.destroy_process_group()  # what the others notice
     time.sleep(_SPOKEN)  # they read the notes, which this process may keep
     if lost:
         raise DilannotError(
@@ -209,8 +225,16 @@ def _part(error: Exception, store: distributed.Store) -> None:
 
 
 def _leave_silently(code: int) -> NoReturn:
+    _on_signals(signal.SIG_DFL)
     time.sleep(_SILENT)
     raise SystemExit(code)
+
+
+def _on_signals(what: signal.Handlers) -> None:
+    """As this process leaves, no signal is an exception any more."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, what)
 
 
 def _who(environment: Mapping[str, str]) -> tuple[int, int, int]:

@@ -18,8 +18,9 @@ _HEADER = "dilannot"  # key of our record in the header
 _DIGEST = "sha256"
 
 _TYPES = {
-    "torch.float32": "F32", "torch.float64": "F64", "torch.int64": "I64", "torch.int32": "I32", "torch.uint8": "U8",
-    "torch.bool": "BOOL", "torch.float16": "F16", "torch.bfloat16": "BF16",
+    "torch.float32": "F32", "torch.float64": "F64", "torch.float16": "F16", "torch.bfloat16": "BF16",
+    "torch.int64": "I64", "torch.int32": "I32", "torch.int16": "I16", "torch.int8": "I8", "torch.uint8": "U8",
+    "torch.bool": "BOOL", "torch.complex64": "C64",
 }  # fmt: skip
 # Shape and type (as safetensors calls it) of every tensor.
 Layout = Mapping[str, tuple[tuple[int, ...], str]]
@@ -29,7 +30,7 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], record: Mappi
     """Write tensors and a record that JSON can hold, the safe way; the digest over both."""
     from safetensors.torch import save
 
-    kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    kept = _separate({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     digest = _digest(kept, record)
     with replacing(path) as temporary:
         # One entry, because several are written in no fixed order; through bytes, because the library's own writer
@@ -53,6 +54,8 @@ def read_tensors(
     """
     from safetensors import SafetensorError, safe_open
 
+    if not path.is_file():  # a pipe would let us wait for ever
+        raise DilannotError("is not a file", where=path)
     try:
         with safe_open(path, "pt") as file:
             record = _record(file.metadata(), path)
@@ -93,6 +96,17 @@ def check_layout(wanted: Mapping[str, torch.Tensor], found: Layout, path: Path) 
             raise DilannotError(f"{name} has dtype {kind}, not {own}", where=path)
 
 
+def _separate(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """With copies of weights that have two names, as one that two layers share: safetensors takes only one."""
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        place = tensor.untyped_storage().data_ptr()
+        if place in seen:
+            tensors[name] = tensor.clone()
+        seen.add(place)
+    return tensors
+
+
 def _record(metadata: Mapping[str, str] | None, path: Path) -> dict[str, Any]:
     try:
         record = json.loads((metadata or {})[_HEADER])
@@ -105,8 +119,10 @@ def _record(metadata: Mapping[str, str] | None, path: Path) -> dict[str, Any]:
 
 def _digest(tensors: Mapping[str, torch.Tensor], record: Mapping[str, Any]) -> str:
     """SHA-256 over the record and every tensor's name, type, shape and bytes."""
+    import torch
+
     digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode())
     for name in sorted(tensors):
         digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}\n".encode())
-        digest.update(tensors[name].numpy().tobytes())
+        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().tobytes())  # NumPy has no bfloat16
     return digest.hexdigest()

@@ -41,6 +41,17 @@ def two_threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """For trainings so small that threads only wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def random_sequence(length: int, seed: int, n_runs: tuple[tuple[int, int], ...] = ()) -> str:
     letters = np.random.default_rng(seed).choice(list("ACGTacgt"), length)
     for start, end in n_runs:

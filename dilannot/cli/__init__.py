@@ -24,6 +24,7 @@ from dilannot.cli import (
     plot,
     signals,
     train,
+    tune,
     verify,
 )
 from dilannot.errors import ENVIRONMENT, DilannotError, printable, shorten
@@ -63,6 +64,7 @@ for _command in (
     verify.command,
     models.command,
     train.command,
+    tune.command,
     evaluate.command,
     plot.command,
     compare.command,

@@ -93,14 +93,18 @@ def command(
     torchrun or srun, several processes train one network.
     """
     from dilannot.cli.console import start
+    from dilannot.progress import Silent
+    from dilannot.ranks import one_voice, speaks
     from dilannot.training.prepare import plan
     from dilannot.training.recipes import parse_settings, resolve_settings
     from dilannot.training.train import train
 
-    progress = start(quiet=quiet)
+    console = start(quiet=quiet)
+    progress = console if speaks() else Silent()
     running = {name: given.pop(name) for name in ("device", "threads", "workers", "force", "tensorboard")}
-    chosen = parse_settings(values) | {name: value for name, value in given.items() if value is not None}
-    settings = resolve_settings(recipe, config, chosen) if recipe or config or chosen or not resume else None
+    with one_voice():
+        chosen = parse_settings(values) | {name: value for name, value in given.items() if value is not None}
+        settings = resolve_settings(recipe, config, chosen) if recipe or config or chosen or not resume else None
     if dry_run:
         click.echo(plan(dataset or Path("dataset.h5"), settings, model, arguments, motifs))
         return

@@ -97,25 +97,34 @@ class BatchNorm(nn.BatchNorm1d):
 
     def _over_all(self, features: Tensor) -> Tensor:
         normed: Tensor
+        weight = features.new_ones(self.num_features) if self.weight is None else self.weight
+        bias = features.new_zeros(self.num_features) if self.bias is None else self.bias
         normed, mean, variance, total = _BatchNormOverRanks.apply(  # type: ignore[no-untyped-call]
-            features, self.weight, self.bias, self.eps
+            features, weight, bias, self.eps
         )
         self._remember(mean, variance * (total / (total - 1).clamp(min=1)))
         return normed
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor) -> None:
-        if self.running_mean is None or self.running_var is None or self.momentum is None:
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
-        self.running_var.lerp_(variance.to(self.running_var.dtype), self.momentum)
-        if self.num_batches_tracked is not None:
-            self.num_batches_tracked += 1
+        self.num_batches_tracked += 1
+        share = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), share)
+        self.running_var.lerp_(variance.to(self.running_var.dtype), share)
 
 
 def is_shared() -> bool:
     """Whether several processes train one network here."""
     return distributed.is_available() and distributed.is_initialized()
+
+
+def norm_over_all(network: nn.Module) -> None:
+    """Make torch's batch norms, as a user's own network has them, norms over all processes."""
+    for layer in network.modules():
+        if type(layer) is nn.BatchNorm1d:
+            layer.__class__ = BatchNorm
 
 
 class _BatchNormOverRanks(torch.autograd.Function):
@@ -151,7 +160,7 @@ class _BatchNormOverRanks(torch.autograd.Function):
         )
         sums = torch.stack([of_weight, of_bias]).double()
         distributed.all_reduce(sums)
-        # scale * (gradient - its mean - normalised features * mean of both's product), as a * gradient + b * features + c
+        # scale * (gradient - its mean - normed * mean of gradient * normed), as a * gradient + b * features + c
         from_weight, from_bias = sums / total
         scale = weight.double() * inverse.double()
         slope = -scale * inverse.double() * from_weight

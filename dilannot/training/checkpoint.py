@@ -7,9 +7,10 @@ file holds no code and is never unpickled. The same machine, threads and process
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -25,6 +26,18 @@ from dilannot.training.step import Stepper
 
 FORMAT = "dilannot-training-state"
 FORMAT_VERSION = 1
+
+_KINDS = ("network", "average", "optimizer", "random")
+_OPTIMIZED: dict[type, tuple[str, ...]] = {
+    torch.optim.AdamW: ("step", "exp_avg", "exp_avg_sq"),
+    torch.optim.Adam: ("step", "exp_avg", "exp_avg_sq"),
+    torch.optim.RMSprop: ("step", "square_avg"),
+    torch.optim.SGD: ("momentum_buffer",),
+}  # what an optimiser keeps of a parameter
+_GENERATOR = 100_000  # bytes of a generator of random numbers, at most
+_THREADS, _MOST = 1_000, 2**53  # of what counts threads, and other things
+
+_Any = TypeVar("_Any")
 
 
 @dataclass(slots=True)
@@ -105,33 +118,33 @@ def load_state(
         No checkpoint of this training, a damaged one, or a dataset that has changed since.
     """
     path = run.folder / STATE
-    wanted = stepper.network.state_dict()
 
     def check(record: dict[str, Any], found: Layout) -> None:
         _check_record(record, data, path)
-        ours = {name.removeprefix("network/"): what for name, what in found.items() if name.startswith("network/")}
-        check_layout(wanted, ours, path)
+        _check_tensors(stepper, found, path)
 
     tensors, record, _ = read_tensors(path, check)
     try:
-        place = Place(**_with_nan(record["place"]))
-        micro_batch, threads, count, device = (record[key] for key in ("micro_batch", "threads", "ranks", "device"))
+        place = _place(record["place"])
+        micro_batch, threads, count = (_number(record, key, 1) for key in ("micro_batch", "threads", "ranks"))
+        same_machine = (count, record["device"]) == (ranks.count, ranks.device.type)
         kept = _by_kind(tensors)
         stepper.network.load_state_dict(kept["network"], strict=True)
-        stepper.optimizer.load_state_dict(_optimizer_state(stepper.optimizer, kept.get("optimizer", {})))
-        if stepper.average:
-            stepper.average.weights = {name: each.to(ranks.device) for name, each in kept["average"].items()}
+        stepper.optimizer.load_state_dict(_optimizer_state(stepper.optimizer, kept["optimizer"]))
+        for name, each in stepper.average.weights.items() if stepper.average else ():
+            each.copy_(kept["average"][name])
+        if same_machine:
+            _set_random(kept["random"], ranks)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise DilannotError(f"is not the checkpoint of this training ({error})", where=path) from None
-    stepper.micro_batch = int(micro_batch)
+    stepper.micro_batch = micro_batch
     if not threads_given:
-        torch.set_num_threads(int(threads))
-    if (torch.get_num_threads(), ranks.count, ranks.device.type) != (threads, count, device):
+        torch.set_num_threads(threads)
+    if torch.get_num_threads() != threads or not same_machine:
         progress.warn(
-            f"it ran on {count} x {device} with {threads} threads: the weights will not be the same bit for bit"
+            f"it ran on {count} x {record['device']} with {threads} threads: the weights will not be the same bit for "
+            "bit"
         )
-    if count == ranks.count and device == ranks.device.type:
-        _set_random(kept["random"], ranks)
     return place
 
 
@@ -152,6 +165,59 @@ def _check_record(record: dict[str, Any], data: Dataset, path: Path) -> None:
         )
 
 
+def _check_tensors(stepper: Stepper, found: Layout, path: Path) -> None:
+    """Refuse tensors that this training would not have kept, before they are read."""
+    kinds = _by_kind(found)
+    check_layout(stepper.network.state_dict(), kinds["network"], path)
+    check_layout(stepper.average.weights if stepper.average else {}, kinds["average"], path)
+    check_layout(_optimizer_tensors(stepper.optimizer, kinds["optimizer"]), kinds["optimizer"], path)
+    generators = all(len(shape) == 1 and shape[0] <= _GENERATOR for shape, _ in kinds["random"].values())
+    if len(kinds) > len(_KINDS) or not generators:
+        raise DilannotError("is not a dilannot checkpoint", where=path)
+
+
+def _optimizer_tensors(optimizer: torch.optim.Optimizer, found: Iterable[str]) -> dict[str, Tensor]:
+    """What the state has, in tensors of its shapes: of each parameter that was ever learnt, all or nothing."""
+    learnt = {name.partition("/")[0] for name in found}
+    parameters = enumerate(parameter for group in optimizer.param_groups for parameter in group["params"])
+    return {
+        f"{index}/{name}": torch.zeros(()) if name == "step" else parameter
+        for index, parameter in parameters
+        if str(index) in learnt
+        for name in _OPTIMIZED[type(optimizer)]
+    }
+
+
+def _place(record: dict[str, Any]) -> Place:
+    """What the header says, where a training can go on from it: who wrote the file can have made its digest too."""
+    place = Place(**_with_nan(record))
+    for name, usual in asdict(Place()).items():
+        if name not in record:
+            raise ValueError(f"no {name}")
+        value = getattr(place, name)
+        if type(usual) is int:
+            _number(record, name, 0)
+        elif name not in ("rows", "times") and not (_is_finite(value) or (name, value) == ("best", None)):
+            raise ValueError(f"{name} is {value!r}")
+    for row in place.rows + place.times:
+        if not isinstance(row, dict) or any(type(value) not in (int, float) for value in row.values()):
+            raise ValueError(f"the figures of an epoch are {row!r}")
+    if not len(place.rows) == len(place.times) == place.epoch - 1:
+        raise ValueError(f"epoch {place.epoch} comes after {len(place.rows)}")
+    return place
+
+
+def _is_finite(value: object) -> bool:
+    return type(value) is float and math.isfinite(value)
+
+
+def _number(record: dict[str, Any], name: str, least: int) -> int:
+    value: object = record[name]
+    if type(value) is not int or not least <= value <= (_THREADS if name == "threads" else _MOST):
+        raise ValueError(f"{name} is {value!r}")
+    return value
+
+
 def _random(ranks: Ranks) -> dict[str, Tensor]:
     states = {"cpu": torch.get_rng_state()}
     if ranks.device.type == "cuda":
@@ -165,8 +231,8 @@ def _set_random(states: dict[str, Tensor], ranks: Ranks) -> None:
         torch.cuda.set_rng_state(states[f"cuda/{ranks.rank}"], ranks.device)
 
 
-def _by_kind(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    kinds: dict[str, dict[str, Tensor]] = {}
+def _by_kind(tensors: Mapping[str, _Any]) -> dict[str, dict[str, _Any]]:
+    kinds: dict[str, dict[str, _Any]] = {kind: {} for kind in _KINDS}
     for name, each in tensors.items():
         kind, _, rest = name.partition("/")
         kinds.setdefault(kind, {})[rest] = each
@@ -174,13 +240,10 @@ def _by_kind(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
 
 
 def _optimizer_state(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> dict[str, Any]:
-    """As torch wants it. Shapes are checked here: torch would take any."""
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    """As torch wants it."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, each in tensors.items():
         index, _, key = name.partition("/")
-        if each.dim() and each.shape != parameters[int(index)].shape:
-            raise ValueError(f"{name} has shape {tuple(each.shape)}")
         state.setdefault(int(index), {})[key] = each
     return {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
 

@@ -7,7 +7,7 @@ import io
 import math
 import resource
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,7 @@ from dilannot.progress import Progress, Task
 from dilannot.ranks import Ranks
 from dilannot.run import METRICS, STATE, TIMING, Run, save_weights
 from dilannot.training.checkpoint import Place, save_state
-from dilannot.training.losses import interval_cross_entropy
+from dilannot.training.losses import interval_cross_entropy_sum
 from dilannot.training.optimizing import learning_rate
 from dilannot.training.prepare import steps_per_epoch, total_steps
 from dilannot.training.settings import Settings
@@ -76,16 +76,16 @@ class Loop:
         DilannotError
             The loss is no number any more, or grows without end.
         """
-        try:
+        with self.stopping.held():
             ended = False
             while not ended:
-                self._train_epoch()
-                row, thresholds = self._validate()
-                with self.stopping.held():
-                    ended = self._end_epoch(row, thresholds)
-        except (KeyboardInterrupt, SystemExit):
-            self._save_for_later()
-            raise
+                try:
+                    self._train_epoch()
+                    row, thresholds = self._validate()
+                except (KeyboardInterrupt, SystemExit):
+                    self._save_for_later()
+                    raise
+                ended = self._end_epoch(row, thresholds)
 
     def _save_for_later(self) -> None:
         if not self.place.step:
@@ -96,6 +96,7 @@ class Loop:
             f"stopped after step {self.place.step:,} (epoch {self.place.epoch}); "
             f"go on with: dilannot train --resume -o {self.run.folder}"
         )
+        self.ranks.wait()  # launchers kill the others once one has left, and the first may still be writing
 
     def _train_epoch(self) -> None:
         """The steps of the epoch that are not done yet."""
@@ -116,36 +117,49 @@ class Loop:
         with self.progress.task(f"epoch {place.epoch}/{settings.epochs}", windows * self.data.length) as task:
             task.advance(place.windows * self.data.length)
             self._began = time.monotonic() - place.seconds
-            for batch in batches:
+            for batch in self._while_not_stopped(batches):
                 if place.step >= limit:
                     break
                 self._step(batch, limit, task)
 
-    def _step(self, batch: Batch, limit: int, task: Task) -> None:
+    def _while_not_stopped(self, batches: Iterator[Batch]) -> Iterator[Batch | None]:
+        """Batches, and None where a signal to all processes of a job has ended those that read ahead."""
+        try:
+            yield from batches
+        except DilannotError:
+            if not self.stopping.came:
+                raise
+            yield None
+
+    def _step(self, batch: Batch | None, limit: int, task: Task) -> None:
         place, settings = self.place, self.settings
         due = self.ranks.first and time.monotonic() - self._saved >= 60 * settings.checkpoint_minutes
-        positions, windows, stops, saves = self.ranks.sum(
-            float(batch.mask.sum()), len(batch.mask), bool(self.stopping.came), due
-        )
-        if stops:
+        mine = (float(batch.mask.sum()), len(batch.mask)) if batch else (0.0, 0)
+        positions, windows, stops, saves = self.ranks.sum(*mine, bool(self.stopping.came), due)
+        if stops or batch is None:
             self.stopping.leave()
-        loss, norm = self.stepper.gradients(batch.to(self.ranks.device), positions, windows)
+        with self.stepper.undone_if_stopped(), self.stopping.breakable():
+            loss, norm = self.stepper.gradients(batch.to(self.ranks.device), positions, windows)
         self._check_finite("loss", loss)
         self._check_finite("gradient's norm", norm)
-        with self.stopping.held():
-            self.stepper.apply(learning_rate(settings, place.step, limit, place.scale), place.step + 1)
-            place.step += 1
-            place.epoch_step += 1
-            place.loss += loss * windows
-            place.windows += int(windows)
-            place.seconds = time.monotonic() - self._began
-            self._check_growth(loss)
-            if saves:
-                save_state(self.run, place, self.stepper, self.data, self.ranks)
-                self._saved = time.monotonic()
+        self.stepper.apply(learning_rate(settings, place.step, limit, place.scale), place.step + 1)
+        place.step += 1
+        place.epoch_step += 1
+        place.loss += loss * windows
+        place.windows += int(windows)
+        place.seconds = time.monotonic() - self._began
+        self._check_growth(loss)
+        if saves:
+            save_state(self.run, place, self.stepper, self.data, self.ranks)
+            self._saved = time.monotonic()
         task.advance(
             windows * self.data.length, f"loss {place.loss / place.windows:.4f}, {self._speed()}, {_memory():.1f} GB"
         )
+
+    def _leave_together(self) -> None:
+        """Where a signal has come to any of several processes, all leave."""
+        if self.ranks.count > 1 and any(self.ranks.sum(bool(self.stopping.came))):
+            self.stopping.leave()
 
     def _speed(self) -> str:
         return f"{self.place.windows * self.data.length / max(self.place.seconds, 1e-9):,.0f} nt/s"
@@ -153,24 +167,28 @@ class Loop:
     def _validate(self) -> tuple[dict[str, Any], np.ndarray[Any, np.dtype[np.float64]]]:
         """The epoch's row of the metrics, and the thresholds for calls."""
         place = self.place
+        self.ranks.share(self.stepper.network)  # what a user's own layers keep may differ
         with self.stepper.averaged():
             self._check_finite(
                 "sum of the weights",
                 float(sum(each.detach().double().sum() for each in self.stepper.network.parameters())),
             )
-            histograms, loss = score_split(
-                self.stepper.network,
-                self.data,
-                "validation",
-                batch_size=max(1, _VALIDATED // self.data.length),
-                device=self.ranks.device,
-                progress=self.progress,
-                inputs=self.inputs,
-                loss=interval_cross_entropy,
-                ranks=self.ranks,
-            )
+            with self.stopping.breakable():
+                histograms, loss = score_split(
+                    self.stepper.network,
+                    self.data,
+                    "validation",
+                    batch_size=max(1, _VALIDATED // self.data.length),
+                    device=self.ranks.device,
+                    progress=self.progress,
+                    inputs=self.inputs,
+                    loss=interval_cross_entropy_sum,
+                    ranks=self.ranks,
+                    together=self._leave_together,
+                )
         self._check_finite("validation loss", loss)
         means = class_means(histograms.scores(), self.data.markers)
+        loss, *pr_aucs = self.ranks.of_first([loss, *(mean.pr_auc for mean in means.values())])
         steps = total_steps(self.data, self.settings, self.ranks.count)
         row = {
             "epoch": place.epoch,
@@ -178,13 +196,15 @@ class Loop:
             "learning_rate": learning_rate(self.settings, max(place.step - 1, 0), steps, place.scale),
             "train_loss": place.loss / max(place.windows, 1),
             "validation_loss": loss,
-            **{f"pr_auc_{name}": mean.pr_auc for name, mean in means.items()},
+            **{f"pr_auc_{name}": value for name, value in zip(means, pr_aucs, strict=True)},
         }
         return row, histograms.matching_thresholds()
 
     def _end_epoch(self, row: dict[str, Any], thresholds: np.ndarray[Any, np.dtype[np.float64]]) -> bool:
         """Keep what the epoch has made; whether it was the last one."""
         place = self.place
+        if place.epoch == 1:  # weights without a checkpoint beside them are those of a training that has ended
+            save_state(self.run, place, self.stepper, self.data, self.ranks)
         nucleotides = place.windows * self.data.length
         place.rows.append(row)
         place.times.append(
@@ -293,7 +313,8 @@ def _memory() -> float:
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    columns = {name: None for row in rows for name in row}
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     for row in rows:
         writer.writerow({key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()})

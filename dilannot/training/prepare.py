@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from dilannot.data.dataset import Dataset
 from dilannot.errors import DilannotError
 from dilannot.models import build_without_memory, count_parameters, entry
-from dilannot.run import BOARD, CODE, EVALUATIONS, FILES, RECORD, STATE, WEIGHTS, Run, read_run
+from dilannot.run import BOARD, CODE, EVALUATIONS, FILES, RECORD, STATE, WEIGHTS, Run, check_same_markers, read_run
 from dilannot.training.network import Choice, choose
 from dilannot.training.recipes import resolve_settings
 from dilannot.training.settings import Settings
@@ -60,7 +61,8 @@ def check_output(output: Path, force: bool) -> None:
     DilannotError
         It does.
     """
-    if (output / STATE).exists() and (output / RECORD).exists() and not force:
+    _check_names(output)
+    if os.path.lexists(output / STATE) and (output / RECORD).exists() and not force:
         raise DilannotError(
             "holds a training that has not ended",
             where=output,
@@ -98,14 +100,23 @@ def check_dataset(data: Dataset, settings: Settings, ranks: int = 1) -> None:
         )
 
 
-def begin_run(run: Run, choice: Choice) -> None:
-    """Make the run folder say what is going to be trained, with nothing of an older run in it."""
+def begin_run(run: Run, choice: Choice, force: bool) -> None:
+    """Make the run folder, which is ours now, say what is going to be trained, with nothing of an older run in it."""
+    check_output(run.folder, force)  # another training may have been quicker
     for name in (*FILES, *EVALUATIONS):
         (run.folder / name).unlink(missing_ok=True)
     shutil.rmtree(run.folder / BOARD, ignore_errors=True)
     run.save()
     if code := entry(choice.model).code:
         keep_code(run.folder / CODE, code.source)
+
+
+def go_on(old: Run, run: Run) -> None:
+    """Make the run folder, which is ours now, say where its dataset is."""
+    if not os.path.lexists(run.folder / STATE):
+        raise DilannotError("another process has ended this training", where=run.folder)
+    if run != old:
+        run.save()
 
 
 def record_of(data: Dataset, output: Path, choice: Choice, settings: Settings) -> Run:
@@ -148,10 +159,18 @@ def unfinished(output: Path) -> Run | None:
     """
     if not (output / RECORD).is_file():
         return None
+    _check_names(output)
     run = read_run(output)
-    if not (output / STATE).is_file() and not any((output / name).is_file() for name in WEIGHTS.values()):
+    if not os.path.lexists(output / STATE) and not any((output / name).is_file() for name in WEIGHTS.values()):
         return None  # stopped before anything was learnt
     return run
+
+
+def _check_names(output: Path) -> None:
+    """Refuse folders where files belong, now and not after an epoch."""
+    for name in (*FILES, *EVALUATIONS):
+        if (output / name).is_dir():
+            raise DilannotError("is a directory, not a file", where=output / name, remedy="remove it")
 
 
 def recorded_settings(run: Run) -> Settings:
@@ -168,16 +187,23 @@ def recorded_settings(run: Run) -> Settings:
         raise DilannotError(f"settings.toml is damaged: {error}", where=run.folder, remedy="train it again") from None
 
 
-def check_same(run: Run, now: Run) -> None:
+def check_same(run: Run, now: Run) -> Run:
     """Refuse to go on with another network or other settings than the run began with.
+
+    Returns
+    -------
+    run
+        What it began as; with the dataset's and genome's new places, where they have moved.
 
     Raises
     ------
     DilannotError
         The first that differs.
     """
-    old = {"model": run.model, **run.arguments, **run.settings}
-    new = {"model": now.model, **now.arguments, **now.settings}
+    check_same_markers(run, now.markers, now.path_of(now.dataset))
+    old, new = _decided(run), _decided(now)
+    if now.motifs is None:  # they have done their work
+        old |= {"motifs": None}
     for name in old | new:
         if old.get(name) != new.get(name):
             raise DilannotError(
@@ -185,3 +211,14 @@ def check_same(run: Run, now: Run) -> None:
                 where=run.folder,
                 remedy="leave options of the training out with --resume, or begin anew with --force",
             )
+    if os.path.realpath(run.path_of(run.dataset)) == os.path.realpath(now.path_of(now.dataset)):
+        return run
+    return replace(run, dataset=now.dataset, genome=now.genome)
+
+
+def _decided(run: Run) -> dict[str, Any]:
+    """What must not change while a training is interrupted, besides the dataset."""
+    own = {"SHA-256 of its file": run.code and run.code["sha256"], "motifs": run.motifs and run.motifs["sha256"]}
+    markers = {f"class of {marker.name}": marker.marker_class for marker in run.markers}
+    geometry = {"window": run.window, "length": run.length}
+    return {"model": run.model, **geometry, **own, **markers, **run.arguments, **run.settings}

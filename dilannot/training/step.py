@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from dilannot.data.batch import Batch
 from dilannot.errors import ENVIRONMENT, DilannotError
+from dilannot.models.layers import norm_over_all
 from dilannot.progress import Progress
 from dilannot.ranks import Ranks
 from dilannot.training.objective import Objective
@@ -30,19 +31,18 @@ class Stepper:
 
     def __init__(self, objective: Objective, settings: Settings, ranks: Ranks, progress: Progress) -> None:
         self.network = objective.network
+        if ranks.count > 1:
+            norm_over_all(self.network)
+        ranks.share(self.network)
         self.optimizer = make_optimizer(self.network, settings)
         self.average = Average(self.network, settings.ema) if settings.ema else None
         self.micro_batch = settings.micro_batch or settings.batch_size
-        self._objective: nn.Module = objective
-        if ranks.count > 1:
-            self._objective = DistributedDataParallel(objective, broadcast_buffers=False)
+        self._objective = objective
         self._settings, self._ranks, self._progress = settings, ranks, progress
         self._reduced = _reduced(settings, ranks.device)
 
     def gradients(self, batch: Batch, positions: float, windows: float) -> tuple[float, float]:
         """Mean loss of the batch of all processes, and the norm of its gradient, which stands ready for `apply`.
-
-        Whatever interrupts it, what the step changes besides gradients (random numbers, batch norm) is as before.
 
         Parameters
         ----------
@@ -62,20 +62,25 @@ class Stepper:
             try:
                 summed = self._add_up(batch, int(windows) // self._ranks.count)
                 break
-            except (KeyboardInterrupt, SystemExit):
-                before.restore()
-                raise
             except torch.OutOfMemoryError as error:
                 self._halve(len(batch.mask), error)
             before.restore()
             torch.cuda.empty_cache()
-        markers = self._markers()
-        count = max(positions, 1.0) * markers
-        made = [parameter.grad for parameter in self.network.parameters() if parameter.grad is not None]
-        torch._foreach_mul_(made, self._ranks.count / count)  # DDP has averaged over processes
+        count = max(positions, 1.0) * self._objective.markers
+        torch._foreach_mul_(self._ranks.sum_gradients(self.network), 1 / count)
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self._settings.clip or torch.inf)
         (total,) = self._ranks.sum(float(summed))
         return total / count, float(norm)
+
+    @contextmanager
+    def undone_if_stopped(self) -> Iterator[None]:
+        """Who stops the block finds what a step changes besides gradients (random numbers, batch norm) as before it."""
+        before = _Before(self.network, self._ranks.device)
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit):
+            before.restore()
+            raise
 
     def apply(self, rate: float, step: int) -> None:
         """Change the weights at this learning rate; `step` counts from 1."""
@@ -91,21 +96,11 @@ class Stepper:
         """Within it, the network has its averaged weights, where there are any."""
         return _Swapped(self.average) if self.average else nullcontext()
 
-    def _markers(self) -> int:
-        inner = self._objective.module if isinstance(self._objective, DistributedDataParallel) else self._objective
-        assert isinstance(inner, Objective)
-        return inner.markers
-
     def _add_up(self, batch: Batch, fewest: int) -> Tensor:
         """The summed loss; `fewest` windows are any process's share: all cut theirs into as many pieces."""
-        parts = batch.parts(-(-max(fewest, 1) // self.micro_batch) if self.micro_batch < len(batch.mask) else 1)
         total = torch.zeros((), device=batch.mask.device)
-        for i, part in enumerate(parts):
-            with ExitStack() as stack:
-                if self._reduced is not None:
-                    stack.enter_context(torch.autocast(part.mask.device.type, self._reduced))
-                if i < len(parts) - 1 and isinstance(self._objective, DistributedDataParallel):
-                    stack.enter_context(self._objective.no_sync())
+        for part in batch.parts(-(-fewest // self.micro_batch)):
+            with torch.autocast(part.mask.device.type, self._reduced) if self._reduced else nullcontext():
                 loss: Tensor = self._objective(part)
                 loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()

@@ -14,16 +14,16 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class Stopping:
-    """While open, a signal ends the training where it can go on: at once, except while weights change (`held`).
+    """While open, a signal ends the training where it can go on: in the loop (`held`) only where the loop says so.
 
-    With `at_once` false, signals are only remembered: of several processes none may leave before all agree. A second
+    With `alone` false, signals are only remembered: of several processes none may leave before all agree. A second
     signal ends the process whatever it does.
     """
 
-    def __init__(self, *, at_once: bool) -> None:
+    def __init__(self, *, alone: bool) -> None:
         self.came = 0
-        self._at_once = at_once
-        self._held = False
+        self._alone = alone
+        self._open = alone  # to a signal
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -41,19 +41,30 @@ class Stopping:
         if self.came:
             os._exit(128 + number)
         self.came = number
-        if self._at_once and not self._held:
+        if self._open:
             self.leave()
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Signals wait for the end of the block."""
-        self._held = True
+        """Signals wait for the end of the block, or for `breakable` within it."""
+        self._open = False
         try:
             yield
         finally:
-            self._held = False
-        if self.came and self._at_once:
+            self._open = self._alone
+        if self.came and self._open:
             self.leave()
+
+    @contextmanager
+    def breakable(self) -> Iterator[None]:
+        """Within `held`, what takes long and may be left half done: a signal ends it at once."""
+        self._open = self._alone
+        try:
+            if self.came and self._open:
+                self.leave()
+            yield
+        finally:
+            self._open = False
 
     def leave(self) -> NoReturn:
         """End as the signal that came asks for: 130, 143 or 138."""

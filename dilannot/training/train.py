@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 
 from dilannot.data.dataset import Dataset
 from dilannot.models import build, count_parameters, entry
-from dilannot.outputs import locked, make_folder
+from dilannot.outputs import locked, make_folder, sweep
 from dilannot.progress import Progress, Silent
 from dilannot.ranks import Ranks, joined
 from dilannot.run import CODE, STATE, Run
@@ -25,6 +26,7 @@ from dilannot.training.prepare import (
     check_dataset,
     check_output,
     check_same,
+    go_on,
     record_of,
     recorded_settings,
     unfinished,
@@ -89,14 +91,15 @@ def train(
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    with joined(device) as ranks, Stopping(at_once=ranks.count == 1) as stopping:
+    with joined(device) as ranks, Stopping(alone=ranks.count == 1) as stopping:
         progress = progress if progress and ranks.first else Silent()
         old = unfinished(output) if resume else None
         ranks.wait()  # none of them has written yet
         if old is None:
             ranks.first_does(lambda: check_output(output, force))
-        elif not (output / STATE).is_file():
+        elif not os.path.lexists(output / STATE):
             progress.say(f"{output}: this training has ended; nothing is left to do")
+            ranks.first_does(lambda: sweep(output))
             return old
         with ExitStack() as stack:
             data = stack.enter_context(Dataset(_dataset(dataset, old)))
@@ -105,11 +108,10 @@ def train(
             check_dataset(data, settings, ranks.count)
             run = record_of(data, output, choice, settings)
             if old is not None:
-                check_same(old, run)
+                run = check_same(old, run)
             network = _network(choice, data, settings, progress, fresh=old is None).to(ranks.device)
             stack.enter_context(_only_here(output, ranks))
-            if old is None:
-                ranks.first_does(lambda: begin_run(run, choice))
+            ranks.first_does(lambda: begin_run(run, choice, force) if old is None else go_on(old, run))
             objective = Objective(network, entry(choice.model).inputs, settings.positive_weight, settings.l1)
             stepper = Stepper(objective, settings, ranks, progress)
             loop = Loop(run, data, settings, entry(choice.model).inputs, stepper, ranks, stopping, progress, workers)
@@ -133,7 +135,7 @@ def train(
 def _dataset(given: Path | None, old: Run | None) -> Path:
     if given is not None:
         return given
-    return Path("dataset.h5") if old is None else old.recorded_file("dataset", "train")
+    return Path("dataset.h5") if old is None else old.recorded_file("dataset", "train --resume -o")
 
 
 def _choice(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 import pytest
 from conftest import Cli
 from matplotlib.figure import Figure
-from matplotlib.text import Text
+from pictures import Texts, check_texts, texts_drawn
 from small_datasets import small_dataset
 from small_runs import PR_AUC, write_run
 
@@ -204,44 +203,16 @@ HARD: dict[str, Callable[[Path], list[Path]]] = {
 
 
 @pytest.fixture
-def texts(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any, Any]]:
-    """Each text of the pictures drawn, where it stands, and the size of the picture."""
-    found: list[tuple[str, Any, Any]] = []
-    inner = Figure.savefig
-
-    def savefig(figure: Figure, *arguments: Any, **options: Any) -> None:
-        inner(figure, *arguments, **options)
-        figure.draw_without_rendering()
-        assert all(axes.get_window_extent().height > figure.dpi for axes in figure.axes), "a panel below an inch"
-        for each in figure.findobj(Text):
-            if each.get_visible() and each.get_text().strip() and shown(each, figure):
-                found.append((each.get_text(), each.get_window_extent(), figure.bbox))
-
-    monkeypatch.setattr(Figure, "savefig", savefig)
-    return found
-
-
-def shown(text: Text, figure: Figure) -> bool:
-    """Labels of ticks outside the axis, and those of an axis that another has, are not drawn."""
-    for axes in figure.axes:
-        for axis in (axes.xaxis, axes.yaxis):
-            ticks = axis.get_major_ticks()
-            if any(text in (tick.label1, tick.label2) for tick in ticks):
-                low, high = sorted(axis.get_view_interval())
-                tick = next(tick for tick in ticks if text in (tick.label1, tick.label2))
-                return low <= tick.get_loc() <= high
-    return True
+def texts() -> Iterator[Texts]:
+    with texts_drawn() as found:
+        yield found
 
 
 @pytest.mark.parametrize("name", HARD)
-def test_no_text_lies_over_another_or_outside(tmp_path: Path, texts: list[tuple[str, Any, Any]], name: str) -> None:
+def test_no_text_lies_over_another_or_outside(tmp_path: Path, texts: Texts, name: str) -> None:
     plot(HARD[name](tmp_path), tmp_path / "p.png")
     assert len(texts) > 8
-    for text, box, page in texts:
-        assert page.x0 <= box.x0 < box.x1 <= page.x1, text
-        assert page.y0 <= box.y0 < box.y1 <= page.y1, text
-    for (one, first, _), (other, second, _) in itertools.combinations(texts, 2):
-        assert not first.overlaps(second), (one, other)
+    check_texts(texts)
 
 
 def test_hostile_names_make_valid_svg(tmp_path: Path) -> None:
