@@ -75,7 +75,7 @@ def read_history(run: Run) -> History:
         No epoch is finished, or the file is damaged.
     """
     path = run.folder / METRICS
-    rows = _rows(path) if path.is_file() else []
+    rows = read_rows(path)
     if not rows:
         raise DilannotError(
             "has not finished an epoch", where=run.folder, remedy="wait for its first one, or train it again"
@@ -100,7 +100,7 @@ def median_speed(run: Run) -> float:
         The file is damaged.
     """
     path = run.folder / TIMING
-    rows = _rows(path) if path.is_file() else []
+    rows = read_rows(path)
     known = [value for value in _curve(rows, "nt_per_s", path).tolist() if np.isfinite(value)]
     return median(known) if known else float("nan")
 
@@ -123,12 +123,28 @@ def _names(runs: Sequence[Run]) -> str:
     return ", ".join(str(run.folder) for run in runs[:_NAMED]) + more
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of `metrics.csv` or `timing.log`, none where the file is not there yet.
+
+    Raises
+    ------
+    DilannotError
+        It is damaged, or cut short.
+    """
+    if not path.is_file():
+        return []
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+        text = path.read_text(encoding="utf-8")
+        rows = list(csv.DictReader(text.splitlines(), strict=True))
     except (ValueError, csv.Error) as error:
         raise DilannotError(f"is no table of figures: {error}", where=path, remedy="train it again") from None
+    for line, row in enumerate(rows, 2):
+        # What a long row has too much stands under None, what a short one lacks is None.
+        if None in row or None in row.values():
+            raise DilannotError("has not one figure for every column", where=path, line=line, remedy="train it again")
+    if text and not text.endswith("\n"):
+        raise DilannotError("is cut short: its last line does not end", where=path, remedy="train it again")
+    return rows
 
 
 def _curve(rows: Sequence[dict[str, str]], column: str, path: Path) -> Curve:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections import Counter
 from pathlib import Path
@@ -12,6 +11,7 @@ from dilannot.data import schema
 from dilannot.data.markers import class_order
 from dilannot.data.splits import SPLITS
 from dilannot.errors import DilannotError
+from dilannot.history import read_rows
 from dilannot.run import METRICS, RECORD, STATE, WEIGHTS, read_run
 from dilannot.tracks import MANIFEST, files_of, read_manifest
 
@@ -76,10 +76,7 @@ def _dataset(path: Path) -> dict[str, Any]:
 
 def _run(path: Path) -> dict[str, Any]:
     run = read_run(path)
-    rows: list[dict[str, str]] = []
-    if (path / METRICS).is_file():
-        with open(path / METRICS, newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+    rows = read_rows(path / METRICS)
     return {
         "model": run.model,
         "arguments": run.arguments,
@@ -92,7 +89,7 @@ def _run(path: Path) -> dict[str, Any]:
         "classes": _by_class([marker.marker_class for marker in run.markers]),
         "ended": bool(rows) and not (path / STATE).is_file(),
         "epochs": len(rows),
-        "last_epoch": {key: _number(value) for key, value in rows[-1].items()} if rows else None,
+        "last_epoch": {key: _number(value, path / METRICS) for key, value in rows[-1].items()} if rows else None,
         "weights": [name for name, file in WEIGHTS.items() if (path / file).is_file()],
         "settings": run.settings,
         "genome": str(run.path_of(run.genome)) if run.genome else None,
@@ -101,9 +98,12 @@ def _run(path: Path) -> dict[str, Any]:
     }
 
 
-def _number(text: str) -> float | int | None:
+def _number(text: str, path: Path) -> float | int | None:
     """A figure of `metrics.csv`; None for NaN, which JSON does not know."""
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        raise DilannotError(f"{text!r} is no figure", where=path, remedy="train it again") from None
     return int(text) if text.isdigit() else None if math.isnan(value) else value
 
 

@@ -174,8 +174,8 @@ def _own_device(device: str, local: int) -> torch.device:
     if where.type != "cuda":
         return where
     # A cluster may show every process its own GPU alone.
-    if ":" not in device and torch.cuda.device_count() > 1:
-        where = choose_device(f"cuda:{local}")
+    chosen = ":" in device or torch.cuda.device_count() == 1
+    where = choose_device(f"cuda:{(where.index or 0) if chosen else local}")
     torch.cuda.set_device(where)
     return where
 

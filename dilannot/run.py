@@ -255,22 +255,27 @@ def load_network(run: Run, which: Which = "best", *, trust_code: bool = False) -
         No weights yet, a damaged file, weights that are not this network's, or code that is not trusted.
     """
     path = run.folder / WEIGHTS[which]
-    if not path.is_file():
-        raise DilannotError("weights not found: this run did not finish an epoch", where=path, remedy="train it again")
+    if not os.path.lexists(path):
+        others = [name for name, file in WEIGHTS.items() if (run.folder / file).is_file()]
+        raise DilannotError(
+            "weights not found" if others else "weights not found: this run did not finish an epoch",
+            where=path,
+            remedy=f"use --weights {others[0]}" if others else "train it again, or go on with train --resume",
+        )
     network = empty_network(run, trust_code=trust_code)
     wanted = network.state_dict()
 
     def check(record: dict[str, Any], found: Layout) -> None:
-        check_layout(wanted, found, path)
         if record.get("markers") != [marker.name for marker in run.markers]:
             raise DilannotError(f"weights of another run: its markers are not those of {MARKERS}", where=path)
+        check_layout(wanted, found, path)
 
     tensors, record, digest = read_tensors(path, check)
     try:
         thresholds = [float("nan") if value is None else float(value) for value in record["thresholds"]]
         epoch = int(record["epoch"])
-    except (KeyError, ValueError, TypeError):
-        raise DilannotError("its header is not one dilannot writes", where=path) from None
+    except (KeyError, ValueError, TypeError, OverflowError):
+        raise DilannotError("is not a dilannot weights file: its header is another", where=path) from None
     if len(thresholds) != len(run.markers):
         raise DilannotError(f"holds {len(thresholds)} thresholds for {len(run.markers)} markers", where=path)
     network.load_state_dict(tensors, strict=True, assign=True)
@@ -289,7 +294,13 @@ def empty_network(run: Run, *, trust_code: bool = False) -> torch.nn.Module:
 
     if run.code is not None:
         run_kept_code(run.folder / CODE, run.code["sha256"], trust_code=trust_code)
-    return build_without_memory(run.model, len(run.markers), **run.arguments)
+    try:
+        return build_without_memory(run.model, len(run.markers), **run.arguments)
+    except (DilannotError, TypeError, RuntimeError, OverflowError) as error:
+        problem = error.problem if isinstance(error, DilannotError) else str(error).splitlines()[0]
+        raise DilannotError(
+            f"describes no network: {problem}", where=run.folder / RECORD, remedy="use another copy, or train it again"
+        ) from error
 
 
 def check_same_markers(run: Run, others: Sequence[Marker], where: Path) -> None:

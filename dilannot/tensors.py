@@ -64,7 +64,11 @@ def read_tensors(
             check(record, {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in found.items()})
             tensors = {name: file.get_tensor(name) for name in found}
     except (SafetensorError, OSError) as error:
-        raise DilannotError(f"is not a dilannot weights file, or a truncated one ({error})", where=path) from None
+        raise DilannotError(
+            f"is not a dilannot weights file, or a truncated one ({error})",
+            where=path,
+            remedy="use another copy, or train it again",
+        ) from None
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise DilannotError(f"{name} holds NaN or infinite weights", where=path, remedy="train it again")
@@ -113,7 +117,7 @@ def _record(metadata: Mapping[str, str] | None, path: Path) -> dict[str, Any]:
     except (KeyError, ValueError, RecursionError):
         record = None
     if not isinstance(record, dict):
-        raise DilannotError("its header is not one dilannot writes", where=path)
+        raise DilannotError("is not a dilannot weights file: its header is another", where=path)
     return record
 
 

@@ -138,10 +138,9 @@ def _signalled(number: signal.Signals) -> Any:
     return scored
 
 
-def _refused(folder: Path) -> str:
-    training = replace(LONG, settings=replace(LONG.settings, batch_size=1))
+def _refused(training: Training, dataset: Path, output: Path) -> str:
     try:
-        training.run(folder / "dense.h5", folder / "refused")
+        training.run(dataset, output)
     except DilannotError as error:
         return str(error)
     except SystemExit as error:
@@ -167,8 +166,10 @@ def main(folder: Path, ports: list[str]) -> None:
         training.run(folder / f"{training.task}.h5", folder / name, progress=recorder)
         found["lines"][name] = recorder.lines
     found["codes"] = _stopped(folder, ports)
-    os.environ["MASTER_PORT"] = ports.pop()
-    found["refused"] = _refused(folder)
+    small = replace(LONG, settings=replace(LONG.settings, batch_size=1))
+    for name, training, output in (("small batch", small, "refused"), ("existing run", LONG, "long")):
+        os.environ["MASTER_PORT"] = ports.pop()
+        found[name] = _refused(training, folder / "dense.h5", folder / output)
     torch.save(found, folder / f"found-{ranks.rank}.pt")
 
 

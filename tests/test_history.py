@@ -73,7 +73,8 @@ def test_no_finished_epoch_is_an_error(tmp_path: Path, text: str | None) -> None
     [
         (lambda text: text.replace("train_loss", "loss"), "no column of figures called train_loss"),
         (lambda text: text.replace("0.3,0.4,0.4", "0.3,x,0.4"), "called pr_auc_histone"),
-        (lambda text: text.replace("0.3,0.4,0.4", "0.3"), "called pr_auc_histone"),
+        (lambda text: text.replace("0.3,0.4,0.4", "0.3"), r"metrics\.csv:3: has not one figure for every column"),
+        (lambda text: text[:-3], "cut short"),
         (lambda text: text.replace("\n2,", "\n2.5,"), "called epoch"),
         (lambda text: text.replace("\n2,", "\nnan,"), "called epoch"),
         (lambda text: text.replace("TFBS", "\udcff"), "is no table of figures"),

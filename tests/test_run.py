@@ -103,7 +103,7 @@ def test_records_that_are_not_right_are_refused(run: Path, change: dict[str, obj
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["a"], "has shape"),
+        (["a"], "its markers are not those of markers.tsv"),
         (["a", "a", "b"], "stands twice"),
         (["../a", "b", "c"], "holds a slash"),
         ([], "holds no marker"),

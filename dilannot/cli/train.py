@@ -95,8 +95,8 @@ def command(
     from dilannot.cli.console import start
     from dilannot.progress import Silent
     from dilannot.ranks import one_voice, speaks
-    from dilannot.training.prepare import plan
-    from dilannot.training.recipes import parse_settings, resolve_settings
+    from dilannot.training.prepare import asked_settings, plan
+    from dilannot.training.recipes import parse_settings
     from dilannot.training.train import train
 
     console = start(quiet=quiet)
@@ -104,12 +104,13 @@ def command(
     running = {name: given.pop(name) for name in ("device", "threads", "workers", "force", "tensorboard")}
     with one_voice():
         chosen = parse_settings(values) | {name: value for name, value in given.items() if value is not None}
-        settings = resolve_settings(recipe, config, chosen) if recipe or config or chosen or not resume else None
+        settings = asked_settings(output, recipe, config, chosen, resume=resume)
     if dry_run:
-        click.echo(plan(dataset or Path("dataset.h5"), settings, model, arguments, motifs))
+        where = {"output": output, "force": running["force"], "resume": resume}
+        click.echo(plan(dataset, settings, model, arguments, motifs, **where))
         return
     train(
-        dataset if dataset or resume else Path("dataset.h5"),
+        dataset,
         output,
         model=model,
         arguments=arguments,
@@ -120,4 +121,4 @@ def command(
         **running,
     )
     argument = "" if output == Path("run") else f" {output}"
-    progress.say(f"wrote {output}; next: dilannot evaluate{argument}")
+    progress.say(f"{output} is trained; next: dilannot evaluate{argument}")

@@ -165,7 +165,7 @@ class Asked:
         usual = recipe(self.settings.recipe).for_task(self.task).as_dict()
         words += ["--recipe", self.settings.recipe] if self.settings.recipe != "modern" else []
         for name, value in settings.items():
-            if value != usual[name]:
+            if value != usual[name] and name != "max_steps":  # trials are short, what comes of them need not be
                 option = [f"--{name.replace('_', '-')}"] if name in _OPTIONS else ["--setting"]
                 words += [*option, written(value) if name in _OPTIONS else f"{name}={written(value)}"]
         return shlex.join(words)

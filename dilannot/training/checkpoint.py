@@ -161,7 +161,7 @@ def _check_record(record: dict[str, Any], data: Dataset, path: Path) -> None:
         raise DilannotError(
             "has changed since this training began: its windows, splits or labels differ",
             where=data.path,
-            remedy=f"build it as before, or begin anew with --force: {path.parent} cannot go on with it",
+            remedy=f"build it as before, or begin {path.parent} anew with --force",
         )
 
 

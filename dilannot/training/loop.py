@@ -114,7 +114,7 @@ class Loop:
             workers=self.workers,
         )
         limit = total_steps(self.data, settings, self.ranks.count)
-        with self.progress.task(f"epoch {place.epoch}/{settings.epochs}", windows * self.data.length) as task:
+        with self.progress.task(f"epoch {place.epoch}/{self._epochs()}", windows * self.data.length) as task:
             task.advance(place.windows * self.data.length)
             self._began = time.monotonic() - place.seconds
             for batch in self._while_not_stopped(batches):
@@ -160,6 +160,11 @@ class Loop:
         """Where a signal has come to any of several processes, all leave."""
         if self.ranks.count > 1 and any(self.ranks.sum(bool(self.stopping.came))):
             self.stopping.leave()
+
+    def _epochs(self) -> int:
+        """How many there will be at most."""
+        each = max(steps_per_epoch(self.data, self.settings, self.ranks.count), 1)
+        return -(-total_steps(self.data, self.settings, self.ranks.count) // each)
 
     def _speed(self) -> str:
         return f"{self.place.windows * self.data.length / max(self.place.seconds, 1e-9):,.0f} nt/s"
@@ -272,7 +277,7 @@ class Loop:
         left = total_steps(self.data, self.settings, self.ranks.count) - place.step
         minutes = place.seconds / max(place.epoch_step, 1) * left / 60
         self.progress.say(
-            f"epoch {place.epoch}/{self.settings.epochs}: loss {row['train_loss']:.4f}, "
+            f"epoch {place.epoch}/{self._epochs()}: loss {row['train_loss']:.4f}, "
             f"validation {row['validation_loss']:.4f}, PR AUC {shown}; {self._speed()}"
             + (f", {minutes:,.0f} min left" if left >= steps and minutes >= 1 else "")
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,13 @@ from typing import Any
 from dilannot.data.dataset import Dataset
 from dilannot.errors import DilannotError
 from dilannot.models import build_without_memory, count_parameters, entry
+from dilannot.models.arguments import parse_arguments
+from dilannot.models.registry import check_arguments
 from dilannot.run import BOARD, CODE, EVALUATIONS, FILES, RECORD, STATE, WEIGHTS, Run, check_same_markers, read_run
 from dilannot.training.network import Choice, choose
 from dilannot.training.recipes import resolve_settings
 from dilannot.training.settings import Settings
-from dilannot.trust import keep_code
+from dilannot.trust import keep_code, run_kept_code
 
 
 def steps_per_epoch(data: Dataset, settings: Settings, ranks: int = 1) -> int:
@@ -32,17 +34,34 @@ def total_steps(data: Dataset, settings: Settings, ranks: int = 1) -> int:
 
 
 def plan(
-    dataset: Path,
-    settings: Settings | None = None,
+    dataset: Path | None,
+    settings: Settings,
     model: str | None = None,
     arguments: dict[str, Any] | Sequence[str] = (),
     motifs: Path | None = None,
+    *,
+    output: Path,
+    force: bool = False,
+    resume: bool = False,
 ) -> str:
-    """What a training would do, in a sentence."""
-    settings = settings or resolve_settings()
-    with Dataset(dataset) as data:
-        choice, settings = choose(data, model, arguments, motifs), settings.for_task(data.task)
+    """What a training would do, in a sentence.
+
+    Raises
+    ------
+    DilannotError
+        What the training would refuse.
+    """
+    old = begun(output) if resume else None
+    if old is None:
+        check_output(output, force)
+    elif has_ended(old):
+        check_settings(old, settings)
+        return f"{output}: this training has ended; nothing is left to do"
+    with Dataset(dataset_of(dataset, old)) as data:
+        choice, settings = choice_of(data, old, model, arguments, motifs, fresh=False), settings.for_task(data.task)
         check_dataset(data, settings)
+        if old is not None:
+            check_same(old, record_of(data, output, choice, settings))
         parameters = count_parameters(build_without_memory(choice.model, len(data.markers), **choice.arguments))
         return (
             f"{choice.model}, {parameters:,} parameters, "
@@ -51,6 +70,38 @@ def plan(
             f"{settings.epochs} epochs of recipe {settings.recipe}, "
             f"validated on {len(data.rows('validation')):,} windows"
         )
+
+
+def dataset_of(given: Path | None, old: Run | None) -> Path:
+    """What is named; without that, what was begun with."""
+    if given is not None:
+        return given
+    return Path("dataset.h5") if old is None else old.recorded_file("dataset", "train --resume -o")
+
+
+def choice_of(
+    data: Dataset,
+    old: Run | None,
+    model: str | None,
+    arguments: dict[str, Any] | Sequence[str],
+    motifs: Path | None,
+    *,
+    fresh: bool,
+) -> Choice:
+    """What is asked for; what is not said is as it was begun."""
+    if old is None or model is not None or motifs:
+        return choose(data, model, arguments, motifs)
+    if old.code is not None:
+        run_kept_code(old.folder / CODE, old.code["sha256"], trust_code=False)
+    if fresh and old.motifs:
+        raise DilannotError(
+            f"began with the motifs of {old.motifs['file']}, and has no checkpoint yet",
+            where=old.folder,
+            remedy="give them again with --motifs",
+        )
+    typed = arguments if isinstance(arguments, dict) else parse_arguments(old.model, arguments)
+    check_arguments(old.model, typed)
+    return Choice(old.model, old.arguments | typed, [], None)
 
 
 def check_output(output: Path, force: bool) -> None:
@@ -106,9 +157,9 @@ def begin_run(run: Run, choice: Choice, force: bool) -> None:
     for name in (*FILES, *EVALUATIONS):
         (run.folder / name).unlink(missing_ok=True)
     shutil.rmtree(run.folder / BOARD, ignore_errors=True)
-    run.save()
     if code := entry(choice.model).code:
         keep_code(run.folder / CODE, code.source)
+    run.save()  # its record last: with it, a training has begun
 
 
 def go_on(old: Run, run: Run) -> None:
@@ -149,21 +200,52 @@ def record_of(data: Dataset, output: Path, choice: Choice, settings: Settings) -
     )
 
 
-def unfinished(output: Path) -> Run | None:
-    """The run that `--resume` goes on with: one that has begun, and not ended; None where there is none.
+def begun(output: Path) -> Run | None:
+    """The run that `--resume` goes on with; None where none has begun.
 
     Raises
     ------
     DilannotError
-        A damaged record, or settings of another version.
+        A damaged record.
     """
     if not (output / RECORD).is_file():
         return None
     _check_names(output)
-    run = read_run(output)
-    if not os.path.lexists(output / STATE) and not any((output / name).is_file() for name in WEIGHTS.values()):
-        return None  # stopped before anything was learnt
-    return run
+    return read_run(output)
+
+
+def has_ended(run: Run) -> bool:
+    """Whether there is nothing left to train: weights without a checkpoint."""
+    kept = any((run.folder / name).is_file() for name in WEIGHTS.values())
+    return kept and not os.path.lexists(run.folder / STATE)
+
+
+def asked_settings(
+    output: Path, recipe: str | None, config: Path | None, given: Mapping[str, Any], *, resume: bool
+) -> Settings:
+    """What a command asks for: of a training that goes on, what is not given stays.
+
+    Raises
+    ------
+    DilannotError
+        See `resolve_settings` and `recorded_settings`.
+    """
+    old = begun(output) if resume else None
+    if old is None or recipe or config:
+        return resolve_settings(recipe, config, given)
+    return recorded_settings(old).changed(given)
+
+
+def check_settings(run: Run, settings: Settings | None) -> None:
+    """Refuse other settings than a run was trained with.
+
+    Raises
+    ------
+    DilannotError
+        The first that differs.
+    """
+    new = run.settings if settings is None else settings.for_task(run.output).as_dict()
+    _compare(run, run.settings, new)
 
 
 def _check_names(output: Path) -> None:
@@ -201,19 +283,29 @@ def check_same(run: Run, now: Run) -> Run:
         The first that differs.
     """
     check_same_markers(run, now.markers, now.path_of(now.dataset))
+    if run.dataset_digest != now.dataset_digest:
+        raise DilannotError(
+            "has changed since this training began: its windows or splits differ",
+            where=now.path_of(now.dataset),
+            remedy=f"build it as before, or begin {run.folder} anew with --force",
+        )
     old, new = _decided(run), _decided(now)
     if now.motifs is None:  # they have done their work
         old |= {"motifs": None}
+    _compare(run, old, new)
+    if os.path.realpath(run.path_of(run.dataset)) == os.path.realpath(now.path_of(now.dataset)):
+        return run
+    return replace(run, dataset=now.dataset, genome=now.genome)
+
+
+def _compare(run: Run, old: dict[str, Any], new: dict[str, Any]) -> None:
     for name in old | new:
         if old.get(name) != new.get(name):
             raise DilannotError(
                 f"this training began with {name} = {old.get(name)}, not {new.get(name)}",
                 where=run.folder,
-                remedy="leave options of the training out with --resume, or begin anew with --force",
+                remedy="leave that out, or begin anew with --force",
             )
-    if os.path.realpath(run.path_of(run.dataset)) == os.path.realpath(now.path_of(now.dataset)):
-        return run
-    return replace(run, dataset=now.dataset, genome=now.genome)
 
 
 def _decided(run: Run) -> dict[str, Any]:

@@ -183,7 +183,9 @@ def read_space(path: Path, model: str, base: Mapping[str, Any], settings: Settin
     for name, table in tables.items():
         if name not in _TABLES or not isinstance(table, dict):
             raise DilannotError(
-                f"{name!r} is not one of the tables [arguments] and [settings]{near(name, _TABLES)}", where=path
+                f"{name!r} is not one of the tables [arguments] and [settings]{near(name, _TABLES)}",
+                where=path,
+                remedy="write [arguments] above what --set takes, [settings] above what --setting takes",
             )
     axes = []
     for kind in _TABLES:

@@ -15,27 +15,30 @@ from dilannot.models import build, count_parameters, entry
 from dilannot.outputs import locked, make_folder, sweep
 from dilannot.progress import Progress, Silent
 from dilannot.ranks import Ranks, joined
-from dilannot.run import CODE, STATE, Run
+from dilannot.run import STATE, Run
 from dilannot.training.board import Board
 from dilannot.training.checkpoint import load_state
 from dilannot.training.loop import AfterEpoch, Loop
-from dilannot.training.network import Choice, choose
+from dilannot.training.network import Choice
 from dilannot.training.objective import Objective
 from dilannot.training.prepare import (
     begin_run,
+    begun,
     check_dataset,
     check_output,
     check_same,
+    check_settings,
+    choice_of,
+    dataset_of,
     go_on,
+    has_ended,
     record_of,
     recorded_settings,
-    unfinished,
 )
 from dilannot.training.recipes import resolve_settings
 from dilannot.training.settings import Settings
 from dilannot.training.step import Stepper
 from dilannot.training.stopping import Stopping
-from dilannot.trust import run_kept_code
 
 
 def train(
@@ -91,62 +94,45 @@ def train(
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    with joined(device) as ranks, Stopping(alone=ranks.count == 1) as stopping:
+    with joined(device) as ranks, Stopping(alone=ranks.count == 1) as stopping, ExitStack() as stack:
         progress = progress if progress and ranks.first else Silent()
-        old = unfinished(output) if resume else None
+        old = begun(output) if resume else None
         ranks.wait()  # none of them has written yet
-        if old is None:
-            ranks.first_does(lambda: check_output(output, force))
-        elif not os.path.lexists(output / STATE):
+        if old is not None and has_ended(old):
+            check_settings(old, settings)
             progress.say(f"{output}: this training has ended; nothing is left to do")
             ranks.first_does(lambda: sweep(output))
             return old
-        with ExitStack() as stack:
-            data = stack.enter_context(Dataset(_dataset(dataset, old)))
-            choice = _choice(data, old, model, arguments, motifs)
-            settings = _settings(data, old, settings)
-            check_dataset(data, settings, ranks.count)
-            run = record_of(data, output, choice, settings)
-            if old is not None:
-                run = check_same(old, run)
-            network = _network(choice, data, settings, progress, fresh=old is None).to(ranks.device)
-            stack.enter_context(_only_here(output, ranks))
-            ranks.first_does(lambda: begin_run(run, choice, force) if old is None else go_on(old, run))
-            objective = Objective(network, entry(choice.model).inputs, settings.positive_weight, settings.l1)
-            stepper = Stepper(objective, settings, ranks, progress)
-            loop = Loop(run, data, settings, entry(choice.model).inputs, stepper, ranks, stopping, progress, workers)
-            if after_epoch is not None:
-                loop.listeners.append(after_epoch)
-            if tensorboard and ranks.first:
-                loop.listeners.append(stack.enter_context(Board(output)).add)
-            progress.say(
-                f"{choice.model}: {count_parameters(network):,} parameters, {len(data.markers)} markers, "
-                f"recipe {settings.recipe}, on {_where(ranks)}"
-            )
-            if old is None:
-                torch.manual_seed(settings.seed + ranks.rank)  # of dropout
-            else:
-                loop.place = load_state(run, stepper, data, ranks, progress, threads_given=threads is not None)
-                progress.say(f"going on after step {loop.place.step:,} (epoch {loop.place.epoch})")
-            loop.train()
+        going_on = os.path.lexists(output / STATE) and old is not None
+        if old is None:
+            ranks.first_does(lambda: check_output(output, force))
+        if resume and not going_on:
+            progress.say(f"{output}: {'no checkpoint yet' if old else 'no training yet'}; beginning")
+        data = stack.enter_context(Dataset(dataset_of(dataset, old)))
+        choice = choice_of(data, old, model, arguments, motifs, fresh=not going_on)
+        settings = _settings(data, old, settings)
+        check_dataset(data, settings, ranks.count)
+        run = record_of(data, output, choice, settings)
+        run = run if old is None else check_same(old, run)
+        network = _network(choice, data, settings, progress, fresh=not going_on).to(ranks.device)
+        stack.enter_context(_only_here(output, ranks))
+        ranks.first_does(lambda: go_on(old, run) if old and going_on else begin_run(run, choice, force))
+        inputs = entry(choice.model).inputs
+        stepper = Stepper(Objective(network, inputs, settings.positive_weight, settings.l1), settings, ranks, progress)
+        loop = Loop(run, data, settings, inputs, stepper, ranks, stopping, progress, workers)
+        loop.listeners += [after_epoch] if after_epoch else []
+        if tensorboard and ranks.first:
+            loop.listeners.append(stack.enter_context(Board(output)).add)
+        progress.say(
+            f"{choice.model}: {count_parameters(network):,} parameters, {len(data.markers)} markers, "
+            f"recipe {settings.recipe}, on {_where(ranks)}"
+        )
+        torch.manual_seed(settings.seed + ranks.rank)  # of dropout
+        if going_on:
+            loop.place = load_state(run, stepper, data, ranks, progress, threads_given=threads is not None)
+            progress.say(f"going on after step {loop.place.step:,} (epoch {loop.place.epoch})")
+        loop.train()
     return run
-
-
-def _dataset(given: Path | None, old: Run | None) -> Path:
-    if given is not None:
-        return given
-    return Path("dataset.h5") if old is None else old.recorded_file("dataset", "train --resume -o")
-
-
-def _choice(
-    data: Dataset, old: Run | None, model: str | None, arguments: dict[str, Any] | Sequence[str], motifs: Path | None
-) -> Choice:
-    """What is asked for; without that, what was begun."""
-    if old is None or model is not None or arguments or motifs:
-        return choose(data, model, arguments, motifs)
-    if old.code is not None:
-        run_kept_code(old.folder / CODE, old.code["sha256"], trust_code=False)
-    return Choice(old.model, old.arguments, [], None)
 
 
 def _settings(data: Dataset, old: Run | None, given: Settings | None) -> Settings:

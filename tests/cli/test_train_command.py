@@ -74,7 +74,38 @@ def test_resume_begins_goes_on_and_has_ended(cli: Cli, dataset: Path, place: Pat
     ended = cli("train", "--resume")
     assert ended.code == 0
     assert "has ended; nothing is left to do" in ended.err
+    other = cli("train", "--resume", "--epochs", 3)
+    assert other.code == 1
+    assert "began with epochs = 2, not 3" in other.err
     assert {path.name: path.read_bytes() for path in (place / "run").iterdir()} == files
     refused = cli("train", dataset, *QUICK)
     assert refused.code == 1
     assert "holds a run already" in refused.err
+
+
+def test_resume_without_a_checkpoint_begins_again_what_was_begun(cli: Cli, dataset: Path, place: Path) -> None:
+    """Not what the defaults are: a kill in the first minutes leaves only the record."""
+    assert cli("train", dataset, *QUICK, "--learning-rate", 0.01).code == 0
+    files = {path.name: path.read_bytes() for path in (place / "run").iterdir() if path.name != "timing.log"}
+    for name in ("best.safetensors", "last.safetensors", "metrics.csv"):
+        (place / "run" / name).unlink()
+    dry = cli("train", "--resume", "--dry-run")
+    assert "2 steps" in dry.out
+    again = cli("train", "--resume", "-@", 1)
+    assert "no checkpoint yet; beginning" in again.err
+    assert {path.name: path.read_bytes() for path in (place / "run").iterdir() if path.name != "timing.log"} == files
+
+
+def test_a_dry_run_says_what_the_run_would_refuse(cli: Cli, dataset: Path, place: Path) -> None:
+    assert cli("train", dataset, *QUICK).code == 0
+    assert "holds a run already" in cli("train", dataset, *QUICK, "--dry-run").err
+    assert "2 epochs of recipe modern" in cli("train", dataset, *QUICK, "--dry-run", "--force").out
+    assert "has ended" in cli("train", "--resume", "--dry-run").out
+
+
+def test_what_differs_is_named_as_it_was_typed(cli: Cli, dataset: Path, place: Path) -> None:
+    assert cli("train", dataset, *QUICK).code == 0
+    for name in ("best.safetensors", "last.safetensors", "metrics.csv"):
+        (place / "run" / name).unlink()
+    assert "began with hidden = 7, not 9" in cli("train", "--resume", "--set", "hidden=9").err
+    assert "began with max_steps = 2, not 5" in cli("train", "--resume", "--max-steps", 5).err

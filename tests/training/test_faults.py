@@ -48,14 +48,19 @@ def dense(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(dense: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """What an undisturbed training leaves."""
-    before = torch.get_num_threads()
+def wholes(dense: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, bytes]]:
+    """What undisturbed trainings leave, by the size of their batches."""
+    folder, threads = tmp_path_factory.mktemp("wholes"), torch.get_num_threads()
     torch.set_num_threads(1)
-    output = tmp_path_factory.mktemp("whole") / "run"
-    ALL.run(dense, output)
-    torch.set_num_threads(before)
-    return contents(output)
+    for size in (6, 1):
+        Training(replace(SETTINGS, batch_size=size)).run(dense, folder / str(size))
+    torch.set_num_threads(threads)
+    return {size: contents(folder / str(size)) for size in (6, 1)}
+
+
+@pytest.fixture
+def whole(wholes: dict[int, dict[str, bytes]]) -> dict[str, bytes]:
+    return wholes[6]
 
 
 @pytest.fixture(scope="module")
@@ -134,9 +139,9 @@ DiskFaults({number}, killed=True).install()
 def test_killed_at_any_call_it_goes_on(
     commands: Commands, dense: Path, whole: dict[str, bytes], tmp_path: Path
 ) -> None:
-    """At the 2nd call that changes the disk, then at the 7th, the 12th ... of what is left."""
+    """At the 2nd call that changes the disk, then at the 9th, the 16th ... of what is left."""
     kills = 0
-    for number in range(2, 200, 5):
+    for number in range(2, 200, 7):
         fault = DISK.format(tests=str(REPOSITORY / "tests"), number=number)
         running = commands.run("train", dense, "--resume", *OPTIONS, before=fault)
         if running.code == 0:
@@ -144,7 +149,7 @@ def test_killed_at_any_call_it_goes_on(
         assert running.code == -signal.SIGKILL, running.errors
         check_whole(tmp_path / "run")
         kills += 1
-    assert kills > 5
+    assert kills > 4
     assert contents(tmp_path / "run") == whole
 
 
@@ -186,11 +191,16 @@ Stepper.apply = act
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_signal_to_all_processes_of_a_job_leaves_a_checkpoint(
-    commands: Commands, dense: Path, whole: dict[str, bytes], tmp_path: Path, number: signal.Signals, workers: int
+    commands: Commands,
+    dense: Path,
+    wholes: dict[int, dict[str, bytes]],
+    tmp_path: Path,
+    number: signal.Signals,
+    workers: int,
 ) -> None:
-    """Those that read ahead die of it, and that is no error."""
+    """Those that read ahead die of it, before they have read all: that is no error."""
     action = f"open('children', 'w').write(' '.join(children)); os.killpg(0, {int(number)})"
-    command = ("train", dense, "--resume", "--workers", workers, *OPTIONS)
+    command = ("train", dense, "--resume", "--workers", workers, *OPTIONS, "--batch-size", 1)
     running = commands.run(*command, before=THIRD_STEP.format(action=action))
     said = running.said.read_text()
     assert running.code == 128 + number, said
@@ -202,23 +212,23 @@ def test_a_signal_to_all_processes_of_a_job_leaves_a_checkpoint(
     until(lambda: not any(map(is_alive, readers)), seconds=5)
     assert set(contents(tmp_path / "run")) == {STATE, "markers.tsv", "run.json", "settings.toml"}
     assert commands.run("train", "--resume").code == 0
-    assert contents(tmp_path / "run") == whole
+    assert contents(tmp_path / "run") == wholes[1]
 
 
 def test_a_killed_reader_ends_the_training_and_costs_no_checkpoint(
-    commands: Commands, dense: Path, tmp_path: Path
+    commands: Commands, dense: Path, wholes: dict[int, dict[str, bytes]], tmp_path: Path
 ) -> None:
     action = "[os.kill(int(child), signal.SIGKILL) for child in children[:1]]"
-    command = ("train", dense, "--workers", 2, "--checkpoint-minutes", 0, *OPTIONS)
+    command = ("train", dense, "--resume", *OPTIONS, "--batch-size", 1)
+    assert commands.run(*command, before=THIRD_STEP.format(action="os.kill(os.getpid(), signal.SIGTERM)")).code == 143
     began = time.monotonic()
-    running = commands.run(*command, "--batch-size", 1, before=THIRD_STEP.format(action=action))
+    running = commands.run(*command, "--workers", 2, before=THIRD_STEP.format(action=action))
     assert time.monotonic() - began < 30
     assert running.code == 3
     [line] = running.errors
     assert f"{dense}: a process that reads the dataset has died (killed? out of memory?); use fewer --workers" in line
     assert commands.run("train", "--resume").code == 0
-    assert commands.run(*command[:2], *command[4:], "--batch-size", 1, "-o", "whole").code == 0
-    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+    assert contents(tmp_path / "run") == wholes[1]
 
 
 def test_a_second_signal_ends_at_once(commands: Commands, dense: Path, tmp_path: Path) -> None:

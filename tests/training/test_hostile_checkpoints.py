@@ -342,7 +342,7 @@ def test_every_cut_and_flipped_bit_is_noticed(dense: Path, run: Path) -> None:
             path.write_bytes(data)
             with pytest.raises(DilannotError) as error:
                 reader.read()
-            assert error.value.where == path, bit
+            assert str(run) in str(error.value), bit
             data[bit // 8] ^= 1 << bit % 8
         for length in [*range(0, len(data), len(data) // 150), *range(len(data) - 9, len(data))]:
             path.write_bytes(data[:length])

@@ -95,7 +95,7 @@ def test_a_network_learns_what_can_be_learnt(inputs: object, tmp_path: Path) -> 
 
 def test_max_steps_ends_the_training(dataset: Path, tmp_path: Path) -> None:
     settings = Settings(epochs=50, max_steps=3, batch_size=8)
-    assert plan(dataset, settings).startswith("dilated, 515,797 parameters, 3 steps")
+    assert plan(dataset, settings, output=tmp_path / "run").startswith("dilated, 515,797 parameters, 3 steps")
     train(dataset, tmp_path / "run", arguments=THIN, settings=settings)
     assert [row["step"] for row in metrics(tmp_path / "run")] == ["3"]
 

@@ -22,7 +22,8 @@ from safetensors.torch import load_file
 from small_datasets import small_dataset
 from small_trainings import THIN, contents
 
-from dilannot.ranks import _who, first_node
+from dilannot.errors import DilannotError
+from dilannot.ranks import _own_device, _who, first_node
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -30,7 +31,7 @@ CASES = REPOSITORY / "tests" / "rank_cases.py"
 LIMIT = 90.0  # seconds that processes may take on a busy machine
 FILES = ("metrics.csv", "best.safetensors", "last.safetensors")
 OPTIONS = (
-    "--epochs=40", "--batch-size=6", "--learning-rate=0.01", "--ema=0.9", "--reverse-complement", "--seed=3",
+    "--epochs=12", "--batch-size=6", "--learning-rate=0.01", "--ema=0.9", "--reverse-complement", "--seed=3",
     "--threads=1", "--device=cpu", *(f"--set={name}={str(value).replace(' ', '')}" for name, value in THIN.items()),
 )  # fmt: skip
 
@@ -99,6 +100,35 @@ def test_where_slurms_processes_meet(monkeypatch: pytest.MonkeyPatch) -> None:
     assert os.environ["MASTER_ADDR"] == "chosen"
 
 
+@pytest.mark.parametrize(
+    ("device", "local", "seen", "wanted"),
+    [
+        ("cpu", 1, 0, "cpu"),
+        ("auto", 1, 4, "cuda:1"),
+        ("cuda", 3, 4, "cuda:3"),
+        ("cuda:2", 1, 4, "cuda:2"),
+        # Every task of SLURM's --gpus-per-task=1 sees one GPU, its own.
+        ("auto", 3, 1, "cuda:0"),
+    ],
+)
+def test_every_process_has_its_own_gpu(
+    monkeypatch: pytest.MonkeyPatch, device: str, local: int, seen: int, wanted: str
+) -> None:
+    chosen: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: seen > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: seen)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    assert _own_device(device, local) == torch.device(wanted)
+    assert chosen == ([] if device == "cpu" else [torch.device(wanted)])
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(DilannotError, match="no device 'cuda:2' here"):
+        _own_device("auto", 2)
+
+
 def free_port() -> str:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
@@ -128,7 +158,7 @@ def start() -> Iterator[Start]:
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     text=True,
-                )  # fmt: skip
+                )
             )
         return started[-len(environments) :]
 
@@ -167,7 +197,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str
     folder = tmp_path_factory.mktemp("ranks")
     for task in ("dense", "window"):
         small_dataset(folder / task, task).path.rename(folder / f"{task}.h5")  # type: ignore[arg-type]
-    ports = [free_port() for _ in range(len(SAME) + 6)]
+    ports = [free_port() for _ in range(len(SAME) + 7)]
     names = ("RANK", "LOCAL_RANK")
     processes = [
         subprocess.Popen(
@@ -179,17 +209,12 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str
         for rank in range(2)
     ]
     try:
-        codes, errors = ended_both(processes)
+        errors = [process.communicate(timeout=LIMIT)[1] for process in processes]
     finally:
         for process in processes:
             process.kill()
-    assert codes == [0, 0], "\n".join(errors)
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(errors)
     return folder, [torch.load(folder / f"found-{rank}.pt", weights_only=False) for rank in range(2)]
-
-
-def ended_both(processes: list[subprocess.Popen[str]]) -> tuple[list[int], list[str]]:
-    errors = [process.communicate(timeout=LIMIT)[1] for process in processes]
-    return [process.returncode for process in processes], errors
 
 
 def rows(run: Path) -> list[dict[str, float]]:
@@ -261,17 +286,24 @@ def test_a_signal_to_one_process_stops_both_and_they_go_on_bit_for_bit(cases: tu
     assert contents(folder / "stopped") == contents(folder / "long")
 
 
-def test_a_batch_smaller_than_the_processes_is_refused_by_one_voice(cases: tuple[Path, Any]) -> None:
+def test_an_error_that_all_meet_is_told_by_one(cases: tuple[Path, Any]) -> None:
     folder, found = cases
-    assert sorted(each["refused"] for each in found)[1] == "left with 1"
-    assert "a step of 1 windows (of 17) has none for some of 2 processes" in "".join(each["refused"] for each in found)
+    told = sorted(each["small batch"] for each in found)
+    assert "a step of 1 windows (of 17) has none for some of 2 processes" in told[0]
+    assert told[1] == "left with 1"
     assert not (folder / "refused").exists()
+
+
+def test_an_error_of_the_first_ends_all(cases: tuple[Path, Any]) -> None:
+    folder, (first, second) = cases
+    assert first["existing run"].startswith(f"{folder / 'long'}: holds a run already")
+    assert second["existing run"] == "left with 1"
 
 
 def test_stopped_under_srun_it_goes_on_under_torchrun(cases: tuple[Path, Any], tmp_path: Path, start: Start) -> None:
     folder, run = cases[0], tmp_path / "run"
     tasks = srun(start, folder / "dense.h5", "-o", run, *OPTIONS)
-    until(tasks[0], "epoch 3/")
+    until(tasks[0], "epoch 2/")
     for task in tasks:
         task.send_signal(signal.SIGUSR1)
     codes, (first, second) = ended(tasks)
@@ -286,22 +318,12 @@ def test_stopped_under_srun_it_goes_on_under_torchrun(cases: tuple[Path, Any], t
     lines = told.splitlines()
     assert lines[0].endswith("on cpu (1 thread), 2 processes")
     assert lines[1].startswith("going on after step")
-    assert lines[-1].startswith(f"wrote {run}")
+    assert lines[-1].endswith(f"next: dilannot evaluate {run}")
     assert [line.split(":")[0] for line in lines[2:-1]][-1] == f"epoch {LONG.settings.epochs}/{LONG.settings.epochs}"
     assert len(set(lines)) == len(lines)
     assert "arning" not in told
     for name in FILES:
         assert (run / name).read_bytes() == (folder / "long" / name).read_bytes(), name
-
-
-def test_an_error_is_told_once_and_ends_both(cases: tuple[Path, Any], start: Start) -> None:
-    began = time.monotonic()
-    codes, (first, second) = ended(srun(start, cases[0] / "dense.h5", "-o", cases[0] / "long", *OPTIONS))
-    assert codes == [1, 1]
-    assert first.count("\n") == 1
-    assert "holds a run already" in first
-    assert second == ""
-    assert time.monotonic() - began < 30
 
 
 def test_the_death_of_one_process_ends_the_other(cases: tuple[Path, Any], tmp_path: Path, start: Start) -> None:
@@ -311,6 +333,6 @@ def test_the_death_of_one_process_ends_the_other(cases: tuple[Path, Any], tmp_pa
     began = time.monotonic()
     codes, (first, _) = ended(tasks)
     assert codes == [3, -signal.SIGKILL]
-    assert "lost another process of this training" in first
+    assert first.splitlines()[-1].startswith("error: lost another process of this training")
     assert "Traceback" not in first
     assert time.monotonic() - began < 30
