@@ -1,10 +1,10 @@
 """Three networks of the thesis with its recipe, the same steps each: loss curves as a picture, PR AUC as a table.
 
-    python benchmarks/published_recipe.py CHR20 FOLDER [--epochs 8] [--threads 1] [--picture docs/published-recipe.png]
+    python benchmarks/published_recipe.py CHR20 FOLDER [--epochs 5] [--threads 1] [--picture docs/published-recipe.png]
 
 CHR20 holds chr20.fa.gz, peaks/ and markers.tsv (264 markers); the dataset is its first 24 Mb, without N, split by
 blocks. Everything goes to FOLDER; run again after an interruption, it goes on. The last line says how often the
-thesis's order, `dilated` before the two others, appears in its three classes. Takes an hour and a half on a core.
+thesis's order, `dilated` before the two others, appears in its three classes. Takes an hour on a core.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("chr20", type=Path)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--picture", type=Path)
     options = parser.parse_args()
