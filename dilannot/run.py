@@ -21,6 +21,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -45,19 +46,19 @@ TIMING, STATE = "timing.log", ".checkpoint.safetensors"
 WEIGHTS = {"best": "best.safetensors", "last": "last.safetensors"}
 CODE = "network.py"
 PICTURE, BOARD = "training.png", "tensorboard"  # on demand
-_FIELDS = (
-    "model",
-    "output",
-    "arguments",
-    "code",
-    "window",
-    "length",
-    "motifs",
-    "genome",
-    "dataset",
-    "dataset_digest",
-    "contigs",
-)
+_FIELDS: dict[str, tuple[type, ...]] = {
+    "model": (str,),
+    "output": (str,),
+    "arguments": (dict,),
+    "code": (dict, NoneType),
+    "window": (int,),
+    "length": (int,),
+    "motifs": (dict, NoneType),
+    "genome": (str,),
+    "dataset": (str,),
+    "dataset_digest": (str,),
+    "contigs": (list,),
+}
 EVALUATIONS = tuple(f"evaluation-{split}{suffix}" for split in SPLITS for suffix in (".tsv", ".json"))
 FILES = (RECORD, MARKERS, SETTINGS, METRICS, TIMING, STATE, *WEIGHTS.values(), CODE, PICTURE)
 
@@ -177,13 +178,14 @@ def read_run(folder: Path) -> Run:
         raise DilannotError("run folder not found", where=folder, remedy="train one with dilannot train")
     if not folder.is_dir():
         raise DilannotError("is a file, not a run folder", where=folder, remedy="give the folder dilannot train made")
-    if not (folder / RECORD).is_file():
-        raise DilannotError(f"is not a dilannot run: it holds no {RECORD}", where=folder)
+    for name in (RECORD, SETTINGS, MARKERS):
+        if not (folder / name).is_file():
+            raise DilannotError(f"is not a dilannot run: it holds no {name}", where=folder)
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         settings = tomllib.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         rows = [line.split("\t") for line in (folder / MARKERS).read_text(encoding="utf-8").split("\n") if line]
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, RecursionError) as error:
         raise DilannotError(f"is damaged: {error}", where=folder, remedy="train it again") from None
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise DilannotError("is not a dilannot run", where=folder / RECORD)
@@ -197,6 +199,9 @@ def read_run(folder: Path) -> Run:
         fields = {key: record[key] for key in _FIELDS}
     except KeyError as error:
         raise DilannotError(f"has no field {error}", where=folder / RECORD, remedy="train it again") from None
+    for key, kinds in _FIELDS.items():
+        if not isinstance(fields[key], kinds):
+            raise DilannotError(f"its {key} is {fields[key]!r}", where=folder / RECORD, remedy="train it again")
     return Run(folder=folder, markers=_markers(rows, folder), settings=settings, **fields)
 
 

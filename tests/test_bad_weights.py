@@ -219,6 +219,33 @@ def test_arguments_that_make_no_network_are_refused(good: Path, tmp_path: Path, 
     assert "\n" not in str(error.value)
 
 
+RECORDS: dict[str, Callable[[Path], object]] = {
+    "deep json": lambda run: (run / "run.json").write_text("[" * 100_000),
+    "a list": lambda run: (run / "run.json").write_text("[]"),
+    "no json": lambda run: (run / "run.json").write_text('{"format"'),
+    "not utf-8": lambda run: (run / "run.json").write_bytes(b"\xff"),
+    "arguments in a list": recorded(arguments=[1]),
+    "no model": recorded(model=None),
+    "code in words": recorded(code="network.py"),
+    "window in words": recorded(window="x"),
+    "contigs in words": recorded(contigs="chr1"),
+    "deep settings": lambda run: (run / "settings.toml").write_text("a = " + "[" * 100_000),
+    "settings from a pipe": lambda run: ((run / "settings.toml").unlink(), os.mkfifo(run / "settings.toml")),
+    "markers from a pipe": lambda run: ((run / "markers.tsv").unlink(), os.mkfifo(run / "markers.tsv")),
+    "markers of one column": lambda run: (run / "markers.tsv").write_text("name\na\n"),
+}
+
+
+@pytest.mark.parametrize("case", RECORDS)
+def test_a_record_that_is_none_is_refused(cli: Cli, good: Path, tmp_path: Path, case: str) -> None:
+    shutil.copytree(good / "run", tmp_path / "run")
+    RECORDS[case](tmp_path / "run")
+    for command in ("info", "evaluate"):
+        result = cli(command, tmp_path / "run")
+        assert (result.code, "Traceback" in result.err) == (1, False), result.err
+        assert str(tmp_path / "run") in result.err
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"thresholds": [10**400, 0, 0]}, {"thresholds": 5}, {"thresholds": ["x"] * 3}, {"epoch": "x"}, {"epoch": None},
