@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 
-# A command gets its own process group, as from a shell; `before` is run in it first.
+# A command gets its own process group, as from a shell; `before` is run in it first. Its process stays, as a zombie,
+# until the next one starts: nobody else can have its number while signals are sent to it.
 SERVER = """
 import gc, json, os, sys
 import torch
@@ -33,26 +34,33 @@ for line in sys.stdin:
         sys.argv = ["dilannot", *job["arguments"]]
         exec(job["before"])
         dilannot.cli.main()
-    print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    print("began", child, flush=True)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    sys.stdin.readline()
+    print("ended", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
-@dataclass
 class Running:
     """A command that runs: its process, and what it says on stderr so far."""
 
-    server: subprocess.Popen[str]
-    pid: int
-    said: Path
-    code: int | None = None
+    def __init__(self, server: subprocess.Popen[str], job: dict[str, object], said: Path) -> None:
+        self._server, self.said = server, said
+        self.code: int | None = None
+        self._tell(json.dumps(job))
+        self.pid = self._hear("began")
 
     def wait(self) -> int:
         """Its exit code; minus the signal that killed it."""
-        assert self.server.stdout
         if self.code is None:
-            self.code = int(self.server.stdout.readline())
+            self._tell("")
+            self.code = self._hear("ended")
         return self.code
+
+    def kill(self, number: int) -> None:
+        """Send it a signal; it may have ended."""
+        assert self.code is None, "this process is no longer ours"
+        os.kill(self.pid, number)
 
     @property
     def errors(self) -> list[str]:
@@ -60,27 +68,41 @@ class Running:
         lines = self.said.read_text().splitlines()
         return lines if any("Traceback" in line for line in lines) else [s for s in lines if s.startswith("error: ")]
 
+    def _tell(self, line: str) -> None:
+        assert self._server.stdin
+        self._server.stdin.write(line + "\n")
+        self._server.stdin.flush()
+
+    def _hear(self, what: str) -> int:
+        assert self._server.stdout
+        said, number = self._server.stdout.readline().split()
+        assert said == what
+        return int(number)
+
 
 class Commands:
     """Starts commands in a folder, one after the other."""
 
     def __init__(self, server: subprocess.Popen[str], folder: Path) -> None:
-        self._server, self.folder, self._count = server, folder, 0
+        self._server, self.folder, self._last = server, folder, list[Running]()
 
     def start(self, *arguments: object, before: str = "") -> Running:
-        self._count += 1
-        said = self.folder / f".said-{self._count}"
+        assert not self._last or self._last[-1].code is not None, "the one before still runs"
+        said = self.folder / f".said-{len(self._last)}"
         job = {"folder": str(self.folder), "said": str(said), "arguments": [*map(str, arguments)], "before": before}
-        assert self._server.stdin
-        assert self._server.stdout
-        self._server.stdin.write(json.dumps(job) + "\n")
-        self._server.stdin.flush()
-        return Running(self._server, int(self._server.stdout.readline()), said)
+        self._last.append(Running(self._server, job, said))
+        return self._last[-1]
 
     def run(self, *arguments: object, before: str = "") -> Running:
         running = self.start(*arguments, before=before)
         running.wait()
         return running
+
+    def close(self) -> None:
+        """End what a failed test has left."""
+        if self._last and self._last[-1].code is None:
+            self._last[-1].kill(signal.SIGKILL)
+            self._last[-1].wait()
 
 
 @contextmanager
@@ -108,17 +130,3 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
-
-
-def children(pid: int) -> list[int]:
-    """Processes that a process has started."""
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-
-
-def kill(pid: int, number: int, *, group: bool = False) -> None:
-    """Send a signal to a process that may have ended, or to all of its group."""
-    with suppress(ProcessLookupError):
-        (os.killpg if group else os.kill)(pid, number)

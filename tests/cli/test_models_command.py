@@ -147,7 +147,7 @@ def test_one_of_the_users_own(cli: Cli) -> None:
     assert lines[0] == "my-net: dense network"
     assert "  stride: blocks of 20 nt" in lines
     assert "Conv1d\tk19 f32\t32 x 25,000\t2,464\t60,800,000" in lines
-    assert lines[-1].startswith("Conv1d\tk1 f40\t40 x 25,000\t")
+    assert lines[-1].startswith("Logits\tk1 f40\t40 x 25,000\t")
     assert record(cli, OWN)["name"] == "my-net"
 
 

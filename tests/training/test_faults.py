@@ -18,7 +18,7 @@ import pytest
 import torch
 from conftest import REPOSITORY, Cli
 from disk_faults import DiskFaults
-from forked_commands import Commands, command_server, is_alive, kill, until
+from forked_commands import Commands, command_server, is_alive, until
 from small_datasets import small_dataset
 from small_trainings import SHORT, THIN, Training, contents, signal_in_step
 
@@ -70,8 +70,10 @@ def server() -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.fixture
-def commands(server: subprocess.Popen[str], tmp_path: Path) -> Commands:
-    return Commands(server, tmp_path)
+def commands(server: subprocess.Popen[str], tmp_path: Path) -> Iterator[Commands]:
+    made = Commands(server, tmp_path)
+    yield made
+    made.close()
 
 
 def check_whole(run: Path) -> None:
@@ -160,7 +162,7 @@ def test_killed_at_any_time_it_goes_on(
     for _ in range(3):
         running = commands.start("train", dense, "--resume", *OPTIONS)
         time.sleep(chance.random() * 0.4)
-        kill(running.pid, signal.SIGKILL)
+        running.kill(signal.SIGKILL)
         assert running.wait() in (0, -signal.SIGKILL)
         if run.is_dir():
             check_whole(run)
@@ -242,7 +244,7 @@ dilannot.training.loop.save_state = lambda *_: (Path("saving").touch(), time.sle
         "train", dense, *OPTIONS, before=slow + THIRD_STEP.format(action="os.kill(os.getpid(), 15)")
     )
     until((tmp_path / "saving").exists)
-    kill(running.pid, signal.SIGTERM)
+    running.kill(signal.SIGTERM)
     began = time.monotonic()
     assert running.wait() == 143
     assert time.monotonic() - began < 5
