@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,8 +135,8 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         return []
     try:
-        text = path.read_text(encoding="utf-8")
-        rows = list(csv.DictReader(text.splitlines(), strict=True))
+        text = path.read_bytes().decode()
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
     except (ValueError, csv.Error) as error:
         raise DilannotError(f"is no table of figures: {error}", where=path, remedy="train it again") from None
     for line, row in enumerate(rows, 2):

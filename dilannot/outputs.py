@@ -256,7 +256,7 @@ def _acquire(lock: Path, path: Path) -> int:
         with _named(lock):
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
-    except OSError:
+    except BaseException:
         os.close(handle)
         raise
     return handle

@@ -19,6 +19,10 @@ from typing import NoReturn, Protocol
 
 import numpy as np
 import torch
+
+# Imported once processes have met, as optimisers do, its functions would keep their threads in default arguments: one
+# in fifteen trainings that had ended well then crashed in destructors.
+import torch.distributed.nn.functional
 from numpy.typing import NDArray
 from torch import Tensor, distributed, nn
 from torch.distributed.rendezvous import rendezvous

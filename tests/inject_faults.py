@@ -24,7 +24,11 @@ KINDS = ("kill", "eio", "fsize", "tmpfs", "term", "int", "time")
 FAST = """
 import gc, sys
 gc.disable()
-import torch._dynamo, dilannot.cli.console, dilannot.training.train
+import dilannot.cli.console, dilannot.training.train
+try:
+    import torch._dynamo
+except FileNotFoundError:  # no room for temporary files
+    pass
 gc.freeze()
 gc.enable()
 sys.argv[0] = "dilannot"

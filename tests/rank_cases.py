@@ -165,6 +165,7 @@ def main(folder: Path, ports: list[str]) -> None:
         recorder = Recorder()
         training.run(folder / f"{training.task}.h5", folder / name, progress=recorder)
         found["lines"][name] = recorder.lines
+    found["threads"] = [(each / "comm").read_text().strip() for each in Path("/proc/self/task").iterdir()]
     found["codes"] = _stopped(folder, ports)
     small = replace(LONG, settings=replace(LONG.settings, batch_size=1))
     for name, training, output in (("small batch", small, "refused"), ("existing run", LONG, "long")):

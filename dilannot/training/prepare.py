@@ -11,7 +11,7 @@ from typing import Any
 
 from dilannot.data.dataset import Dataset
 from dilannot.errors import DilannotError
-from dilannot.models import build_without_memory, count_parameters, entry
+from dilannot.models import build_without_memory, count_parameters, entry, full_arguments
 from dilannot.models.arguments import parse_arguments
 from dilannot.models.registry import check_arguments
 from dilannot.run import BOARD, CODE, EVALUATIONS, FILES, RECORD, STATE, WEIGHTS, Run, check_same_markers, read_run
@@ -101,7 +101,7 @@ def choice_of(
         )
     typed = arguments if isinstance(arguments, dict) else parse_arguments(old.model, arguments)
     check_arguments(old.model, typed)
-    return Choice(old.model, old.arguments | typed, [], None)
+    return Choice(old.model, full_arguments(old.model, old.arguments | typed), [], None)
 
 
 def check_output(output: Path, force: bool) -> None:

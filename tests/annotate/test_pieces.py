@@ -28,6 +28,7 @@ def paint(start: np.ndarray, end: np.ndarray, level: np.ndarray, length: int) ->
     return painted
 
 
+@settings(deadline=None)
 @given(LEVELS, KNOWN)
 def test_runs_paint_the_levels_again(levels: np.ndarray, known: np.ndarray) -> None:
     runs = run_lengths(levels, known, origin=100)
@@ -37,7 +38,7 @@ def test_runs_paint_the_levels_again(levels: np.ndarray, known: np.ndarray) -> N
         assert (painted == np.where(known, levels[marker].astype(int), -1)).all()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(LEVELS, KNOWN, st.sets(st.integers(1, 39), max_size=6), st.integers(1, 60))
 def test_the_stage_gives_back_runs_that_do_not_show_where_they_were_cut(
     tmp_path: Path, levels: np.ndarray, known: np.ndarray, cuts: set[int], flush: int

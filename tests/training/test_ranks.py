@@ -278,6 +278,11 @@ def test_only_the_first_process_speaks(cases: tuple[Path, Any]) -> None:
         assert second[name] == []
 
 
+def test_no_thread_outlives_a_training(cases: tuple[Path, Any]) -> None:
+    for each in cases[1]:
+        assert not [name for name in each["threads"] if "gloo" in name]
+
+
 def test_a_signal_to_one_process_stops_both_and_they_go_on_bit_for_bit(cases: tuple[Path, Any]) -> None:
     folder, found = cases
     # Who got the signal leaves with its code.

@@ -246,14 +246,19 @@ def test_what_was_stopped_says_how_to_go_on(dense: Path, tmp_path: Path) -> None
 
 def test_what_has_ended_stays_as_it_is(cli: Cli, dense: Path, tmp_path: Path) -> None:
     """And where nothing has begun, it begins."""
-    command = ("train", dense, "-o", tmp_path / "run", "--resume", "--epochs", 1, "--threads", 1)
+    run = tmp_path / "run"
+    command = ("train", dense, "-o", run, "--resume", "--epochs", 1, "--threads", 1)
     first = cli(*command)
     assert first.code == 0, first.err
-    before = [(path.name, path.stat().st_mtime_ns) for path in sorted((tmp_path / "run").iterdir())]
+    before = [(path.name, path.stat().st_mtime_ns) for path in sorted(run.iterdir())]
+    assert STATE not in dict(before)
+    # What is left where somebody kills it in its last moment.
+    for name in (".dilannot.lock", ".last.safetensors.tmp-4194305"):
+        (run / name).touch()
     again = cli(*command)
     assert again.code == 0
-    assert f"{tmp_path / 'run'}: this training has ended; nothing is left to do" in again.err
-    assert [(path.name, path.stat().st_mtime_ns) for path in sorted((tmp_path / "run").iterdir())] == before
+    assert f"{run}: this training has ended; nothing is left to do" in again.err
+    assert [(path.name, path.stat().st_mtime_ns) for path in sorted(run.iterdir())] == before
 
 
 @pytest.mark.parametrize(
@@ -276,6 +281,28 @@ def test_another_training_than_was_begun_is_refused(
     assert contents(tmp_path / "run") == before
     train(None, tmp_path / "run", resume=True)
     assert contents(tmp_path / "run") == contents(whole)
+
+
+def test_the_same_arguments_may_be_said_again(dense: Path, whole: Path, tmp_path: Path) -> None:
+    """All or some of them, in lists or tuples."""
+    tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in THIN.items()}
+    said: list[Any] = [tuples, {"filters": (4, 6, 4)}, ("filters=4,6,4", "dropout=0.2"), ()]
+    stops = 0
+    while stopped(ALL, dense, tmp_path / "run", signal.SIGTERM, 1, model=None, arguments=said[stops % 4] or THIN):
+        stops += 1
+    train(None, tmp_path / "run", arguments=said[1], resume=True)
+    assert contents(tmp_path / "run") == contents(whole)
+
+
+@pytest.mark.parametrize("name", ["last.safetensors", "metrics.csv", "evaluation-test.tsv"])
+def test_folders_in_the_place_of_files_are_noticed_before_anything_else(dense: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "new" / name).mkdir(parents=True)
+    with pytest.raises(DilannotError, match=f"new/{name}: is a directory, not a file; remove it"):
+        ALL.run(dense, tmp_path / "new")
+    assert stopped(ALL, dense, tmp_path / "run", signal.SIGTERM, 1)
+    (tmp_path / "run" / name).mkdir()
+    with pytest.raises(DilannotError, match=f"run/{name}: is a directory, not a file; remove it"):
+        ALL.run(dense, tmp_path / "run", resume=True)
 
 
 def test_a_network_whose_file_has_changed_goes_on_as_it_was(
