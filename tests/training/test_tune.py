@@ -20,7 +20,7 @@ import pytest
 import torch
 import toy_models  # noqa: F401 (registers)
 from conftest import Cli, Inputs
-from forked_commands import Commands, command_server, kill, until
+from forked_commands import Commands, command_server, until
 from small_trainings import THIN, contents
 
 from dilannot.data.build import build_dataset
@@ -492,7 +492,7 @@ def test_a_search_goes_on_wherever_it_was_stopped(servers: list[Any], dataset: P
     ):
         running = commands.start(*words, before=SLOW)
         until((output / "trials" / f"{number:04d}" / ".checkpoint.safetensors").is_file)
-        kill(running.pid, signal_sent)
+        running.kill(signal_sent)
         assert running.wait() == code, running.said.read_text()
         said = running.said.read_text()
         if code > 0:
