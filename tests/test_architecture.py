@@ -21,7 +21,7 @@ LAYERS = {
     "run": 3, "history": 3, "trials": 3, "tensors": 3, "ranks": 3, "trust": 3, "predict": 3, "metrics": 3, "tracks": 3,
     "data": 2, "models": 2,
     "formats": 1,
-    "genome": 0, "errors": 0, "progress": 0, "outputs": 0, "__init__": 0,
+    "genome": 0, "errors": 0, "progress": 0, "outputs": 0, "compiled": 0, "__init__": 0,
 }  # fmt: skip
 ALLOWED_SIBLINGS = {
     ("training", "evaluate"), ("run", "trust"), ("run", "tensors"), ("history", "run"), ("ranks", "predict"),
@@ -29,7 +29,7 @@ ALLOWED_SIBLINGS = {
 }  # fmt: skip
 READING = ("batch.py", "dataset.py", "workers.py")  # of data/
 NO_TORCH = {
-    "cli", "info", "formats", "genome", "errors", "progress", "outputs", "tracks", "report", "history", "trials",
+    "cli", "info", "formats", "genome", "errors", "progress", "outputs", "compiled", "tracks", "report", "history", "trials",
 }  # fmt: skip
 
 
