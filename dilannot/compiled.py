@@ -22,11 +22,10 @@ def compiled(*signatures: str, fastmath: bool = False) -> Callable[[_Function], 
     """
 
     def decorate(function: _Function) -> _Function:
-        options = {"nogil": True, "fastmath": fastmath, "boundscheck": False}
+        options: dict[str, Any] = {"nogil": True, "fastmath": fastmath, "boundscheck": False}
         try:
-            made: _Function = numba.njit(list(signatures), cache=True, **options)(function)
+            return numba.njit(list(signatures), cache=True, **options)(function)  # type: ignore[return-value]
         except (RuntimeError, OSError):  # no place for what was made, or a full one
-            made = numba.njit(list(signatures), **options)(function)
-        return made
+            return numba.njit(list(signatures), **options)(function)  # type: ignore[return-value]
 
     return decorate

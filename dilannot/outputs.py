@@ -179,7 +179,14 @@ def _check_writable(folder: Path) -> None:
         )
 
 
-def check_space(folder: Path, needed: int, what: str) -> None:
+def nearest_folder(path: Path) -> Path:
+    """The folder itself, or the first above it that is there."""
+    return next(each for each in (path.absolute(), *path.absolute().parents) if each.is_dir())
+
+
+def check_space(
+    folder: Path, needed: int, what: str, *, remedy: str = "free some space or write to another disk"
+) -> None:
     """Refuse to start writing what cannot fit on the disk.
 
     Some libraries below crash or hang on a full disk, so this is asked first.
@@ -189,7 +196,7 @@ def check_space(folder: Path, needed: int, what: str) -> None:
         raise DilannotError(
             f"{what} needs about {needed / 1e6:,.1f} MB and {free / 1e6:,.1f} MB are free",
             where=folder,
-            remedy="free some space or write to another disk",
+            remedy=remedy,
             exit_code=ENVIRONMENT,
         )
 

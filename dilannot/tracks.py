@@ -1,4 +1,4 @@
-"""A tracks folder: `MARKER.bw`, `MARKER.bed` and the manifest `tracks.json`, written last, that says what they are."""
+"""A tracks folder: a bigWig and a BED per marker, a BED of all, and the manifest `tracks.json`, written last."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any
 from dilannot.errors import DilannotError
 
 FORMAT = "dilannot-tracks"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "tracks.json"
 KINDS = ("bigwig", "bed")
-SUFFIXES = (".bw", ".bed")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -35,9 +34,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     rows = record.get("tracks")
     if not isinstance(rows, list) or not all(isinstance(row, dict) and {*KINDS, "class"} <= row.keys() for row in rows):
         raise DilannotError("is damaged: it lists no tracks", where=path)
+    if not isinstance(record.get("files"), list):
+        raise DilannotError("is damaged: it lists no files", where=path)
     return record
 
 
 def files_of(record: dict[str, Any]) -> list[str]:
-    """File names of all tracks in a manifest, without any folder a manifest from elsewhere may have put there."""
-    return [Path(str(row[kind])).name for row in record["tracks"] for kind in KINDS]
+    """All file names in a manifest, without any folder a manifest from elsewhere may have put there."""
+    return [Path(str(name)).name for name in record["files"]]

@@ -1,38 +1,45 @@
-"""Annotate a genome with a run: one bigWig of probabilities and one BED of calls per marker."""
+"""Annotate a genome with a run: a bigWig of probabilities and a BED of calls per marker, whole or in shards."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
-import dilannot
-from dilannot.annotate.calls import MERGE_GAP, MIN_LENGTH, CallRule, usable_thresholds
-from dilannot.annotate.compress import LEVELS, run_lengths
-from dilannot.annotate.plan import TRACK_BYTES, Plan, make_plan
-from dilannot.annotate.store import Stage
-from dilannot.annotate.stream import Stretch, stream
+from dilannot.annotate.blocks import Block, shard_of
+from dilannot.annotate.estimate import Estimate, estimate
+from dilannot.annotate.finish import finish_of
+from dilannot.annotate.parts import begin, forget, hidden
+from dilannot.annotate.plan import DEFAULTS, EVERYTHING, Plan, Scope, Settings, find_target, make_plan
+from dilannot.annotate.publish import check_output, publish
+from dilannot.annotate.shards import Shard
+from dilannot.annotate.store import Appender, Record, read_records
+from dilannot.annotate.stream import Engine, stream
 from dilannot.annotate.walk import walk_of
-from dilannot.annotate.write import Track, Written, write_tracks
-from dilannot.errors import DilannotError
-from dilannot.outputs import check_space, locked, make_folder, publish, removed_if_empty, working_folder, write_json
+from dilannot.errors import ENVIRONMENT, DilannotError
+from dilannot.formats import bigbed
+from dilannot.models import context_of
+from dilannot.models.inference import fixed_output, for_inference, for_markers
+from dilannot.outputs import check_space, locked, make_folder, nearest_folder, removed_if_empty
 from dilannot.predict import choose_device, predicting
-from dilannot.progress import Progress, Silent
-from dilannot.run import Run, Weights, Which, load_network, read_run
-from dilannot.tracks import FORMAT, FORMAT_VERSION, MANIFEST, SUFFIXES, files_of, read_manifest
+from dilannot.progress import Progress, Silent, Task
+from dilannot.run import Which, load_network, read_run
 
-_STAGE = "runs.tmp"
+_WORTH_A_PROBE = 1_000_000  # nt
+_LESS = "free some space, or write less: --bin, --min-score, --markers, --region"
+_ON_A_GPU = 8  # tiles together
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """What was written where; `nucleotides` were predicted, N left out."""
+    """What was written where; `nucleotides` have a value, N and what was left out have none.
+
+    Of a shard, `tracks` is empty: `merge` makes them.
+    """
 
     folder: Path
     nucleotides: int
@@ -44,20 +51,18 @@ def annotate(
     genome: Path | None = None,
     *,
     output: Path,
-    regions: Sequence[str] = (),
+    scope: Scope = EVERYTHING,
+    settings: Settings = DEFAULTS,
+    shard: Shard | None = None,
     weights: Which = "best",
-    threshold: float | None = None,
-    merge_gap: int = MERGE_GAP,
-    min_length: int = MIN_LENGTH,
-    tile: int | None = None,
     batch_size: int | None = None,
     device: str = "auto",
-    processes: int | None = None,
+    threads: int | None = None,
     force: bool = False,
     trust_code: bool = False,
     progress: Progress | None = None,
 ) -> Annotation:
-    """Stream regions of a genome through a run and write its tracks.
+    """Stream a genome through a run and write its tracks; go on where the same annotation was begun.
 
     Every position gets the probability that one pass over its whole contig would give it; from a network without a
     finite context (LSTM), that of the window in whose middle half it lies; from a network for windows, that of its bin.
@@ -70,26 +75,21 @@ def annotate(
     genome
         FASTA; by default the one the run was trained on.
     output
-        Folder for `MARKER.bw`, `MARKER.bed` and `tracks.json`.
-    regions
-        `chr1`, `chr1:1,000-2,000`, ... (1-based, inclusive); everything by default.
+        Folder for `MARKER.bw`, `MARKER.bed`, `calls.bed` and `tracks.json`.
+    scope, settings
+        What is annotated, and how.
+    shard
+        Make this part only, and leave it for `merge`.
     weights
         Those of the best or the last epoch.
-    threshold
-        Probability from which positions are called, for all markers; by default each marker's own, at which calls
-        cover as much of the validation split as its peaks do.
-    merge_gap, min_length
-        Calls this close, nt, are one; shorter ones are dropped.
-    tile
-        Kept nt of a tile; about 25,000 without it.
     batch_size
-        Tiles predicted together; 1 on a CPU, 8 on a GPU by default.
+        Tiles predicted together; by default 1 on a CPU, on a GPU as many as it has memory for, up to 8.
     device
         auto, cpu, cuda or cuda:N.
-    processes
-        Writers at work at the same time; one per core by default.
+    threads
+        At work at the same time; one per core by default.
     force
-        Overwrite tracks that lie there.
+        Overwrite tracks, or forget an unfinished annotation, that lie there.
     trust_code
         See `load_network`.
 
@@ -98,144 +98,229 @@ def annotate(
     DilannotError
         Bad input, an output that is taken, or a disk that cannot hold it.
     """
-    progress = progress or Silent()
+    progress, threads = progress or Silent(), threads or cores()
+    with prepared(
+        run, genome, scope, settings, shard,
+        weights=weights, batch_size=batch_size, device=device, trust_code=trust_code, progress=progress,
+    ) as work:  # fmt: skip
+        plan = work.plan
+        check_output(output, finish_of(plan.record, hidden(output), []).files(), force=force)
+        make_folder(output)
+        with ExitStack() as stack:
+            stack.enter_context(removed_if_empty(output))
+            if shard is None:
+                stack.enter_context(locked(output))
+            begin(output, plan.record, force=force and shard is None)
+            stack.enter_context(locked(part := hidden(output) / (shard or Shard(1, 1)).file))
+            with _told(part, progress):
+                records = _make(part, work, threads, progress)
+            if not any(record.nucleotides for record in records) and shard is None:
+                forget(output)
+                raise DilannotError("nothing but N in the regions asked for", where=plan.target.genome.path)
+            nucleotides = sum(record.nucleotides for record in records)
+            rows = publish(output, plan.record, records, threads, progress) if shard is None else []
+            return Annotation(output, nucleotides, rows)
+
+
+def survey(
+    run: Path,
+    genome: Path | None = None,
+    *,
+    output: Path,
+    scope: Scope = EVERYTHING,
+    settings: Settings = DEFAULTS,
+    shard: Shard | None = None,
+    weights: Which = "best",
+    batch_size: int | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    force: bool = False,
+    trust_code: bool = False,
+    progress: Progress | None = None,
+) -> list[str]:
+    """What `annotate` would do with the same arguments, in words: tiles, time, disk and memory; nothing is written.
+
+    Raises
+    ------
+    DilannotError
+        `annotate` would refuse it.
+    """
+    threads = threads or cores()
+    with prepared(
+        run, genome, scope, settings, shard,
+        weights=weights, batch_size=batch_size, device=device, trust_code=trust_code, progress=progress or Silent(),
+    ) as work:  # fmt: skip
+        check_output(output, finish_of(work.plan.record, hidden(output), []).files(), force=force)
+        guess = estimate(work.engine, work.blocks, threads)
+        _check_disk(nearest_folder(output), guess, 0)
+        return [*describe(work, work.blocks, guess, threads), f"into {output}"]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """An annotation that may begin.
+
+    Attributes
+    ----------
+    plan
+        All that its result depends on.
+    blocks
+        To be made: all, or those of a shard.
+    engine
+        Makes them.
+    """
+
+    plan: Plan
+    blocks: Sequence[Block]
+    engine: Engine
+
+
+@contextmanager
+def prepared(
+    run: Path,
+    genome: Path | None,
+    scope: Scope,
+    settings: Settings,
+    shard: Shard | None,
+    *,
+    weights: Which = "best",
+    batch_size: int | None = None,
+    device: str = "auto",
+    trust_code: bool = False,
+    progress: Progress,
+) -> Iterator[Work]:
+    """Check all that was asked for and load the network; see `annotate`."""
+    settings.check()
     record, where = read_run(run), choose_device(device)
-    plan = make_plan(record, genome, regions, progress)
-    stale = _check_output(output, plan, force)
+    if settings.bigbed:
+        bigbed.check_can_write()
+    if settings.bin_length > 1 and record.output == "window":
+        raise DilannotError(f"this network decides on bins of {record.window} nt anyway", where="--bin")
+    target = find_target(record, genome, scope, progress)
     loaded = load_network(record, weights, trust_code=trust_code)
-    walk = walk_of(loaded.network, record, tile)
-    if threshold is not None and not 0 < threshold <= 1:
-        raise DilannotError(f"a threshold of {threshold}", where="--threshold", remedy="give a probability above 0")
-    thresholds = usable_thresholds(np.full(len(plan.names), threshold) if threshold else loaded.thresholds).tolist()
-    _warn_of_coarse_tracks(thresholds, progress)
-    make_folder(output)
-    rules = [CallRule(each, merge_gap, min_length) for each in thresholds]
-    tracks = [Track(i, name, rule) for i, (name, rule) in enumerate(zip(plan.names, rules, strict=True))]
-    with removed_if_empty(output), locked(output), working_folder(output) as work:
-        check_space(output, plan.disk[0], f"annotating {plan.nucleotides:,} nt for {len(plan.names)} markers")
-        with open(work / _STAGE, "wb") as handle:
-            stage = Stage(handle, len(tracks), lambda runs: _check_tracks_fit(output, runs))
-            with predicting(loaded.network.to(where)):
-                stretches = stream(
-                    walk,
-                    plan.genome,
-                    plan.regions,
-                    thresholds=torch.tensor(thresholds, device=where),
-                    batch_size=batch_size or _batch_size(where),
-                    device=where,
-                )
-                nucleotides = _fill(stage, stretches, plan, progress)
-        if not nucleotides:
-            raise DilannotError("nothing but N in the regions asked for", where=plan.genome.path)
-        written = _write(work, tracks, stage, plan.genome.lengths, processes or _cores(), progress)
-        rows = [_row(record, track, written[track.marker]) for track in tracks]
-        _finish(work, output, stale, _manifest(record, loaded, plan, nucleotides, rows))
-    return Annotation(output, nucleotides, rows)
+    network = for_markers(for_inference(loaded.network), target.chosen).to(where)
+    context = None if record.output == "window" else context_of(loaded.network)
+    walk = walk_of(
+        network, record, context, settings.tile, training_windows=settings.training_windows,
+        both_strands=settings.both_strands, bin_length=settings.bin_length,
+    )  # fmt: skip
+    plan = make_plan(record, target, settings, loaded, walk.size, shard.count if shard else 1)
+    blocks = shard_of(plan.blocks, shard.number, shard.count) if shard else plan.blocks
+    together = batch_size or (1 if where.type == "cpu" else _ON_A_GPU)
+    engine = Engine(walk, target.genome, plan.rules, where, together, progress)
+    _warn_of_coarse_tracks(plan, progress)
+    with predicting(network), fixed_output(network):
+        yield Work(plan, blocks, engine)
 
 
-def _warn_of_coarse_tracks(thresholds: list[float], progress: Progress) -> None:
-    low = sum(threshold < 1 / LEVELS for threshold in thresholds)
+def _warn_of_coarse_tracks(plan: Plan, progress: Progress) -> None:
+    low = int((plan.rules.thresholds < 1 / plan.rules.steps).sum())
     if low:
         progress.warn(
-            f"{low} of {len(thresholds)} markers are called below {1 / LEVELS}, the smallest step of a track: "
-            "their bigWigs show little; their BEDs are right"
+            f"{low} of {len(plan.rules.thresholds)} markers are called below {1 / plan.rules.steps:g}, the step of a "
+            "track: their bigWigs show little, their BEDs are right; --precision 0.001 shows more"
         )
 
 
-def _check_tracks_fit(output: Path, runs: int) -> None:
-    check_space(output, runs * TRACK_BYTES, f"the tracks so far ({runs:,} runs)")
+@contextmanager
+def _told(part: Path, progress: Progress) -> Iterator[None]:
+    """When work stops before its end, say that it can go on; where nothing was made yet, leave nothing."""
+    try:
+        yield
+    except BaseException as error:
+        size = part.stat().st_size if part.exists() else 0
+        if size and isinstance(error, KeyboardInterrupt | SystemExit):
+            progress.say(f"{size / 1e6:,.1f} MB are made and kept: the same command goes on")
+        elif not size:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+                if not list(part.parent.glob("part-*.blocks")):
+                    forget(part.parent.parent)
+        raise
 
 
-def _finish(work: Path, output: Path, stale: list[Path], manifest: dict[str, Any]) -> None:
-    # Without a manifest the folder counts as unfinished, whatever happens between here and the last line.
-    (output / MANIFEST).unlink(missing_ok=True)
-    publish(work, output, files_of(manifest))
-    for path in stale:
-        path.unlink(missing_ok=True)
-    write_json(output / MANIFEST, manifest)
+def _make(part: Path, work: Work, threads: int, progress: Progress) -> list[Record]:
+    """Make the blocks that the part does not hold; all its records, in genome order."""
+    wanted = {block.number for block in work.blocks}
+    appender = Appender(part)
+    try:
+        done = {record.block for record in appender.records} & wanted
+        left = [block for block in work.blocks if block.number not in done]
+        if done:
+            progress.say(f"going on: {len(done):,} of {len(wanted):,} blocks are there")
+        if left:
+            _announce(work, left, appender.size, part, threads, progress)
+        with progress.task("annotating", sum(len(block.kept) for block in left)) as task:
+            _append_all(appender, work.engine, left, threads, task)
+    finally:
+        appender.close()
+    found = {record.block: record for record in read_records(part) if record.block in wanted} if part.exists() else {}
+    if len(found) < len(wanted):
+        raise DilannotError(
+            "was removed or changed while it was written",
+            where=part,
+            remedy="run the same command again",
+            exit_code=ENVIRONMENT,
+        )
+    return [found[block.number] for block in work.blocks]
 
 
-def _batch_size(device: torch.device) -> int:
-    return 1 if device.type == "cpu" else 8
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _check_output(output: Path, plan: Plan, force: bool) -> list[Path]:
-    """Refuse a folder in which anything would be overwritten; with `force`, the tracks there that go."""
-    if not os.path.lexists(output):
-        return []
-    if not output.is_dir():
-        raise DilannotError("exists and is not a directory", where=output, remedy="give another output folder")
-    wanted = {name + suffix for name in plan.names for suffix in SUFFIXES}
-    for name in sorted(wanted | {MANIFEST}):
-        if (output / name).is_dir():
-            raise DilannotError("is a directory, not a file", where=output / name, remedy="give another output folder")
-        if os.path.lexists(output / name) and not force:
-            raise DilannotError("exists already", where=output / name, remedy="use --force to overwrite, or another -o")
-    if not (output / MANIFEST).exists():
-        others = [name for name in os.listdir(output) if name not in wanted and not name.startswith(".")]
-        if others:
-            raise DilannotError(
-                f"is a folder with other things in it ({others[0]})", where=output, remedy="give another -o"
-            )
-        return []
-    return [output / name for name in sorted(set(files_of(read_manifest(output))) - wanted)]
-
-
-def _fill(stage: Stage, stretches: Iterable[Stretch], plan: Plan, progress: Progress) -> int:
-    """Stage everything; how many positions got a value."""
+def _append_all(appender: Appender, engine: Engine, blocks: Sequence[Block], threads: int, task: Task) -> None:
     nucleotides, began = 0, time.monotonic()
-    with progress.task("annotating", plan.nucleotides) as task:
-        for stretch in stretches:
-            if stretch.codes is not None:
-                stage.append(stretch.contig, run_lengths(stretch.codes, stretch.known, stretch.start))
-                nucleotides += int(stretch.known.sum())
-            task.advance(len(stretch), f"{nucleotides / (time.monotonic() - began):,.0f} nt/s")
-    stage.flush()
-    return nucleotides
+    with closing(stream(engine, blocks, threads)) as finished:
+        for made in finished:
+            appender.append(made.record)
+            nucleotides += len(made.block.kept)
+            task.advance(len(made.block.kept), f"{nucleotides / (time.monotonic() - began):,.0f} nt/s")
+    engine.genome.check_unchanged()
 
 
-def _write(
-    work: Path, tracks: list[Track], stage: Stage, lengths: dict[str, int], processes: int, progress: Progress
-) -> dict[int, Written]:
-    written = {}
-    with progress.task("writing tracks", len(tracks)) as task:
-        for result in write_tracks(work, work / _STAGE, tracks, stage.pieces, lengths, processes):
-            written[result.marker] = result
-            task.advance(1)
-    return written
+def _announce(work: Work, left: Sequence[Block], there: int, part: Path, threads: int, progress: Progress) -> None:
+    """Say what is going to be done, and refuse what the disk cannot hold."""
+    nucleotides = sum(len(block.kept) for block in left)
+    if nucleotides < _WORTH_A_PROBE:
+        _say_all(describe(work, left, None, threads), progress)
+        return
+    guess = estimate(work.engine, left, threads)
+    _say_all(describe(work, left, guess, threads), progress)
+    _check_disk(part.parent, guess, there)
 
 
-def _row(run: Run, track: Track, written: Written) -> dict[str, Any]:
-    marker = run.markers[track.marker]
-    return {
-        "marker": marker.name,
-        "class": marker.marker_class,
-        "bigwig": f"{track.name}.bw",
-        "bed": f"{track.name}.bed",
-        "threshold": track.rule.threshold,
-        "bases": written.bases,
-        "calls": written.calls,
-        "called_bases": written.called_bases,
-    }
+def _check_disk(folder: Path, guess: Estimate, there: int) -> None:
+    """Records and finished files lie there at the same time; of `there` bytes of records, the files come too."""
+    check_space(folder, int(2 * guess.bytes + there), "this annotation", remedy=_LESS)
 
 
-def _manifest(run: Run, loaded: Weights, plan: Plan, nucleotides: int, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    contigs = {interval.contig: plan.genome.contigs[interval.contig] for interval in plan.regions}
-    return {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "dilannot": dilannot.__version__,
-        "model": run.model,
-        "weights_sha256": loaded.sha256,
-        "epoch": loaded.epoch,
-        "genome": plan.genome.path.name,
-        "contigs": {name: contig.md5 for name, contig in contigs.items()},
-        "regions": [str(interval) for interval in plan.regions],
-        "nucleotides": nucleotides,
-        "step": 1 / LEVELS,
-        "tracks": rows,
-    }
+def describe(work: Work, blocks: Sequence[Block], guess: Estimate | None, threads: int) -> list[str]:
+    """What is going to be done, in a line or two."""
+    nucleotides = sum(len(block.kept) for block in blocks)
+    tiles = sum(-(-len(block.kept) // work.engine.walk.size) for block in blocks)
+    target = work.plan.target
+    lines = [
+        f"{nucleotides:,} nt of {target.genome.path.name} in {tiles:,} tiles of {work.engine.walk.size:,} nt, "
+        f"{len(target.markers)} markers, on {work.engine.device} ({threads} thread{'s'[: threads > 1]})"
+    ]
+    if guess is not None:
+        disk = f"{_size(guess.bytes)} of tracks (twice that while they are made)"
+        lines.append(f"about {_duration(guess.seconds)}, {disk}, {_size(guess.memory)} of memory")
+    return lines
+
+
+def _say_all(lines: Sequence[str], progress: Progress) -> None:
+    for line in lines:
+        progress.say(line)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e6:,.0f} MB" if count < 1e9 else f"{count / 1e9:,.1f} GB"
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

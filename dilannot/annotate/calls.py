@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dilannot.annotate.compress import CALLED
+from dilannot.formats.calls import CALL, Calls
 
 DEFAULT_THRESHOLD = 0.5  # for markers whose validation split held no positives to choose by
+STRETCH = CALL  # the same fields, before stretches are joined and short ones dropped
 MERGE_GAP = 50  # nt
 MIN_LENGTH = 50  # nt; single nucleotides flicker around a threshold, peaks are 150 nt and more
 
@@ -38,29 +39,32 @@ def usable_thresholds(thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(np.isnan(thresholds), DEFAULT_THRESHOLD, thresholds)
 
 
-def call(
-    start: NDArray[np.int64], end: NDArray[np.int64], code: NDArray[np.uint8], rule: CallRule
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:
-    """Calls of one contig.
+def joined(stretches: Calls, rule: CallRule) -> Calls:
+    """Calls of one marker and contig, whatever blocks it was cut into.
 
     Parameters
     ----------
-    start, end, code
-        (R,) runs, sorted; `CALLED` in the code says what reaches the threshold.
+    stretches
+        (n,) of `STRETCH`, those of all blocks, sorted and disjoint: positions that reach the threshold, short ones too.
     rule
         What counts.
 
     Returns
     -------
-    start, end, highest
-        Of each call: where it lies, 0-based half-open, and its highest level.
+    calls
+        Of each, the highest probability of its stretches and where that is first reached.
     """
-    called = code >= CALLED
-    start, end, level = start[called], end[called], code[called] - np.uint8(CALLED)
-    if not len(start):
-        return start, end, level
-    first = np.append(True, start[1:] - end[:-1] > rule.merge_gap)
-    at = np.flatnonzero(first)
-    start, end, level = start[at], end[np.append(at[1:], len(end)) - 1], np.maximum.reduceat(level, at)
-    long = end - start >= rule.min_length
-    return start[long], end[long], level[long]
+    if not len(stretches):
+        return stretches
+    start, end = stretches["start"].astype(np.int64), stretches["end"].astype(np.int64)
+    first = np.flatnonzero(np.append(True, start[1:] - end[:-1] > rule.merge_gap))
+    last = np.append(first[1:], len(stretches)) - 1
+    long = end[last] - start[first] >= rule.min_length
+    calls = np.empty(len(first), CALL)
+    calls["start"], calls["end"] = start[first], end[last]
+    calls["max"] = np.maximum.reduceat(stretches["max"], first)
+    highest = stretches["max"] == np.repeat(calls["max"], last - first + 1)
+    row = np.minimum.reduceat(np.where(highest, np.arange(len(stretches)), len(stretches)), first)
+    calls["summit"] = stretches["summit"][row]
+    kept: Calls = calls[long]
+    return kept

@@ -9,20 +9,21 @@ from collections.abc import Sequence
 MAX_BYTES = 190  # leaves room for an extension and a temporary suffix in the usual 255
 
 
-def safe_names(names: Sequence[str]) -> list[str]:
+def safe_names(names: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
     """Names of [A-Za-z0-9._+-] only, at most `MAX_BYTES` long, unique without regard to case.
 
-    Runs of other characters become one underscore; what is cut short or collides gets a piece of its digest.
+    Runs of other characters become one underscore; what is cut short, or collides with another or with what is `taken`,
+    gets a piece of its digest.
     """
-    taken: set[str] = set()
+    used = {each.lower() for each in taken}
     result = []
     for name in names:
         safe = re.sub(r"[^A-Za-z0-9.+-]+", "_", name).strip("_").lstrip(".-") or "marker"
         digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
         if len(safe) > MAX_BYTES:
             safe = f"{safe[: MAX_BYTES - 9]}-{digest[:8]}"
-        if safe.lower() in taken:
+        if safe.lower() in used:
             safe = f"{safe[: MAX_BYTES - 17]}-{digest[:16]}"
-        taken.add(safe.lower())
+        used.add(safe.lower())
         result.append(safe)
     return result

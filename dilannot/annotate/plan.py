@@ -1,64 +1,163 @@
-"""Decide everything about an annotation before work begins: regions, genome, names, memory and disk."""
+"""Decide everything about an annotation before work begins, and write down all that its result depends on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+import dilannot
+from dilannot.annotate.blocks import Block, blocks_of
+from dilannot.annotate.calls import MERGE_GAP, MIN_LENGTH, usable_thresholds
+from dilannot.annotate.encode import Rules
+from dilannot.annotate.finish import COMBINED
 from dilannot.annotate.names import safe_names
-from dilannot.annotate.store import RUN_BYTES
+from dilannot.annotate.scope import scope, select_markers
+from dilannot.data.markers import Marker
 from dilannot.errors import DilannotError
 from dilannot.formats.indexed_fasta import Genome
-from dilannot.genome.intervals import Interval, merge, parse_region
+from dilannot.genome.intervals import Interval
 from dilannot.progress import Progress
-from dilannot.run import Run
+from dilannot.run import Run, Weights
 
-# Runs of a marker in 1,000 nt: 12 from a network that has seen chr20 once, 93 from one that has learnt the example for
-# ten epochs; with bins of 200 nt, of which there are 5, 0.02 after one epoch of the example and 1.1 after five.
-_VALUES_A_RUN = 100  # at most
-_NT_A_RUN = 10  # at least, or a bin
-TRACK_BYTES = 4  # of a run in a bigWig with its zoom levels: 3.7
+FINEST = 10_000  # steps of a probability
+MIN_SCORE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What an annotation is going to do; values change at most every `bin_length` nt."""
+class Scope:
+    """What is annotated.
+
+    Attributes
+    ----------
+    regions
+        `chr1`, `chr1:1,000-2,000`, `chr*` ... (1-based, inclusive); everything without any.
+    regions_file
+        BED of more.
+    exclude
+        Regions or BED files to leave out.
+    markers
+        Names, patterns, `class=...`; all without any.
+    """
+
+    regions: Sequence[str] = ()
+    regions_file: Path | None = None
+    exclude: Sequence[str] = ()
+    markers: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How it is annotated.
+
+    Attributes
+    ----------
+    precision
+        Step of the probabilities in the tracks, 1/N.
+    min_score
+        Lower probabilities are left as gaps; None is `MIN_SCORE`, or half a marker's threshold where that is less.
+    bin_length
+        Tracks hold means over so many nt.
+    both_strands
+        Average over both strands.
+    training_windows
+        Independent windows as in training instead of exact tiles.
+    tile
+        Kept nt of a tile.
+    threshold
+        Probability from which positions are called, for all markers; None is each marker's own, at which calls cover
+        as much of the validation split as its peaks do.
+    merge_gap, min_length
+        Calls this close, nt, are one; shorter ones are dropped.
+    bgzip, bigbed
+        BEDs as bgzip with a tabix index; a bigBed of all calls.
+    """
+
+    precision: float = 0.01
+    min_score: float | None = None
+    bin_length: int = 1
+    both_strands: bool = False
+    training_windows: bool = False
+    tile: int | None = None
+    threshold: float | None = None
+    merge_gap: int = MERGE_GAP
+    min_length: int = MIN_LENGTH
+    bgzip: bool = False
+    bigbed: bool = False
+
+    def steps(self) -> int:
+        """Levels of a probability above zero.
+
+        Raises
+        ------
+        DilannotError
+            The precision is no whole part of 1, or finer than `1 / FINEST`; or another setting is out of range.
+        """
+        steps = round(1 / self.precision) if 0 < self.precision <= 1 else 0
+        if not 1 <= steps <= FINEST or abs(1 / self.precision - steps) > 1e-6 * steps:
+            raise DilannotError(
+                f"a precision of {self.precision:g}", where="--precision", remedy=f"give 1/N, N up to {FINEST:,}: 0.01"
+            )
+        return steps
+
+    def check(self) -> None:
+        """Refuse what is out of range; NaN is."""
+        self.steps()
+        if self.min_score is not None and not 0 <= self.min_score <= 1:
+            raise DilannotError(f"a score of {self.min_score:g}", where="--min-score", remedy="give 0 to 1")
+        if self.threshold is not None and not 0 < self.threshold <= 1:
+            raise DilannotError(
+                f"a threshold of {self.threshold:g}", where="--threshold", remedy="give a probability above 0"
+            )
+
+
+EVERYTHING, DEFAULTS = Scope(), Settings()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is annotated, resolved.
+
+    Attributes
+    ----------
+    genome, regions
+        Disjoint, in the genome's order.
+    chosen
+        Of the run's markers, by number.
+    markers, names
+        Those, and their file names.
+    """
 
     genome: Genome
     regions: list[Interval]
+    chosen: list[int]
+    markers: list[Marker]
     names: list[str]
-    bin_length: int = 1
 
     @property
     def nucleotides(self) -> int:
         """Positions to predict, N included."""
         return sum(map(len, self.regions))
 
-    @property
-    def disk(self) -> tuple[int, int]:
-        """Bytes it takes while it runs: at least about this, hardly more than that."""
-        few = self.nucleotides // (_VALUES_A_RUN * self.bin_length)
-        many = self.nucleotides // max(_NT_A_RUN, self.bin_length)
-        run_bytes = len(self.names) * (RUN_BYTES + TRACK_BYTES)
-        return few * run_bytes, many * run_bytes
 
-
-def make_plan(run: Run, genome: Path | None, regions: Sequence[str], progress: Progress) -> Plan:
-    """Open the genome, check it against the run's, resolve regions.
+def find_target(run: Run, genome: Path | None, asked: Scope, progress: Progress) -> Target:
+    """Open the genome, check it against the run's, resolve regions and markers.
 
     Raises
     ------
     DilannotError
-        No genome where the run says it is, a recorded genome that changed, or a region that is not in it.
+        No genome where the run says it is, a recorded genome that changed, or a region or marker that is not there.
     """
     opened = Genome(genome or run.recorded_file("genome", "annotate"), progress)
     _compare_genome(run, opened, recorded=genome is None, progress=progress)
-    names = safe_names([marker.name for marker in run.markers])
-    bin_length = run.window if run.output == "window" else 1
-    return Plan(opened, resolve(regions, opened.lengths, progress), names, bin_length)
+    chosen = select_markers(run.markers, asked.markers)
+    regions = scope(opened.lengths, asked.regions, asked.regions_file, asked.exclude, progress=progress)
+    # Of all markers: a name does not depend on which others are asked for.
+    names = safe_names([marker.name for marker in run.markers], taken=(COMBINED,))
+    return Target(opened, regions, chosen, [run.markers[i] for i in chosen], [names[i] for i in chosen])
 
 
 def _compare_genome(run: Run, genome: Genome, *, recorded: bool, progress: Progress) -> None:
@@ -75,19 +174,80 @@ def _compare_genome(run: Run, genome: Genome, *, recorded: bool, progress: Progr
         progress.warn(f"{genome.path} is not the genome this run was trained on; annotating it anyway")
 
 
-def resolve(regions: Sequence[str], lengths: dict[str, int], progress: Progress) -> list[Interval]:
-    """Regions as typed to disjoint intervals in genome order; everything when there are none."""
-    if not regions:
-        return [Interval(name, 0, length) for name, length in lengths.items()]
-    typed = []
-    for text in regions:
-        interval, warning = parse_region(text, lengths)
-        typed.append(interval)
-        if warning:
-            progress.warn(warning)
-    result = []
-    for name in lengths:
-        here = [interval for interval in typed if interval.contig == name]
-        bounds = np.array([(interval.start, interval.end) for interval in here], np.int64).reshape(-1, 2)
-        result += [Interval(name, *pair) for pair in zip(*(part.tolist() for part in merge(*bounds.T)), strict=True)]
-    return result
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that the result depends on, in numbers; `record` is what is kept of it.
+
+    Attributes
+    ----------
+    target, settings
+        As asked for.
+    rules
+        What is kept of probabilities.
+    blocks
+        In genome order.
+    record
+        Compared when an annotation goes on, and part of the manifest.
+    """
+
+    target: Target
+    settings: Settings
+    rules: Rules
+    blocks: list[Block]
+    record: dict[str, Any] = field(repr=False)
+
+
+def make_plan(run: Run, target: Target, settings: Settings, loaded: Weights, tile: int, shards: int) -> Plan:
+    """Put numbers to what was asked for.
+
+    Parameters
+    ----------
+    run, loaded
+        The run and its weights, with the thresholds of all markers.
+    target, settings
+        What was asked for.
+    tile
+        Tiles start on multiples of it, nt.
+    shards
+        In how many parts it is made.
+    """
+    steps, own = settings.steps(), usable_thresholds(loaded.thresholds)[target.chosen]
+    thresholds = np.full(len(own), settings.threshold) if settings.threshold is not None else own
+    lowest = np.minimum(MIN_SCORE, thresholds / 2) if settings.min_score is None else settings.min_score
+    least = np.maximum(np.ceil(lowest * steps - 1e-9), settings.min_score is None).astype(np.int64)
+    least = np.broadcast_to(least, len(own)).copy()
+    rules = Rules(steps, least, thresholds.astype(np.float32), settings.merge_gap, settings.bin_length)
+    blocks = blocks_of(target.regions, list(target.genome.contigs), tile)
+    record = _record(run, loaded, target, settings, rules, tile) | {"shards": shards}
+    return Plan(target, settings, rules, blocks, record)
+
+
+def _record(run: Run, loaded: Weights, target: Target, settings: Settings, rules: Rules, tile: int) -> dict[str, Any]:
+    """In the order in which differences are told."""
+    contigs = [[contig.name, contig.length, contig.md5] for contig in target.genome.contigs.values()]
+    columns = zip(target.markers, target.names, rules.thresholds.tolist(), rules.least.tolist(), strict=True)
+    return {
+        "dilannot": dilannot.__version__,
+        "model": run.model,
+        "weights_sha256": loaded.sha256,
+        "epoch": loaded.epoch,
+        "genome": target.genome.path.name,
+        "contigs": contigs,
+        "regions": [str(interval) for interval in target.regions],
+        "precision": 1 / rules.steps,
+        "min_score": settings.min_score,
+        "bin": rules.bin_length,
+        "rc": settings.both_strands,
+        "window_mode": settings.training_windows,
+        "tile": tile,
+        "threshold": settings.threshold,
+        "merge_gap": settings.merge_gap,
+        "min_length": settings.min_length,
+        "bgzip": settings.bgzip,
+        "bigbed": settings.bigbed,
+        "markers": [
+            {"marker": marker.name, "class": marker.marker_class, "file": name, "threshold": round(threshold, 6),
+             "min_score": least / rules.steps}
+            for marker, name, threshold, least in columns
+        ],
+    }  # fmt: skip

@@ -1,90 +1,237 @@
-"""A stage on disk between the walk along the genome and the files, which want one marker at a time."""
+"""Finished blocks on disk: one file for each shard, appended to, from which a killed annotation goes on.
+
+A record holds a block's compressed bigWig sections and called stretches, marker after marker, so that the tracks are
+made by copying. It is complete when its checksum is right: of a file that was cut, whatever comes first still counts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+import struct
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from isal import isal_zlib
 from numpy.typing import NDArray
 
-from dilannot.annotate.compress import Runs, joined
+from dilannot.annotate.calls import STRETCH
+from dilannot.formats.bigwig_sections import SECTION, SUMMARY, ZOOM, Packed
 
-_RUN = np.dtype([("start", "<i4"), ("end", "<i4"), ("code", "u1")])
-_FLUSH_RUNS = 2_000_000  # about 100 MB while they are sorted
-RUN_BYTES = _RUN.itemsize
+_MAGIC = b"dlblock1"
+_BYTES = np.dtype(np.uint8)
+_COUNT = np.dtype("<u4")
+# What a record holds, in this order; sections and data come with T counts each.
+_COLUMNS = {
+    "value_counts": _COUNT,
+    "value_table": SECTION,
+    "value_sizes": _COUNT,
+    "value_data": _BYTES,
+    "zoom_counts": _COUNT,
+    "zoom_table": SECTION,
+    "zoom_sizes": _COUNT,
+    "zoom_data": _BYTES,
+    "coarse_counts": _COUNT,
+    "coarse": ZOOM,
+    "summary": SUMMARY,
+    "stretch_counts": _COUNT,
+    "stretches": STRETCH,
+}
+# Magic, checksum of all that follows, block, positions with a value, and the bytes of each column.
+_HEAD = struct.Struct(f"<8sI I Q {len(_COLUMNS)}Q")
+_CHECKED_FROM = 12
+_AT_ONCE = 1 << 24
+
+
+def record_of(
+    block: int, nucleotides: int, packed: Packed, counts: NDArray[np.int64], stretches: NDArray[np.void]
+) -> bytes:
+    """The bytes of a block's record; (T,) `counts` of the called stretches."""
+    values, zooms = packed.values, packed.zooms
+    parts = {
+        "value_counts": values.counts, "value_table": values.table, "value_sizes": values.sizes,
+        "value_data": np.frombuffer(values.data, np.uint8),
+        "zoom_counts": zooms.counts, "zoom_table": zooms.table, "zoom_sizes": zooms.sizes,
+        "zoom_data": np.frombuffer(zooms.data, np.uint8),
+        "coarse_counts": packed.coarse_counts, "coarse": packed.coarse, "summary": packed.summary,
+        "stretch_counts": counts, "stretches": stretches,
+    }  # fmt: skip
+    columns = [np.ascontiguousarray(parts[name], kind) for name, kind in _COLUMNS.items()]
+    head = _HEAD.pack(_MAGIC, 0, block, nucleotides, *(column.nbytes for column in columns))
+    body = b"".join([head[_CHECKED_FROM:], *(column.tobytes() for column in columns)])
+    return _MAGIC + struct.pack("<I", isal_zlib.crc32(body)) + body
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """Where some runs of one marker lie in the stage."""
+class Record:
+    """Where a block's record lies: in which file, and its columns in it."""
 
-    contig: str
+    path: Path
+    block: int
+    nucleotides: int
     offset: int
-    count: int
+    sizes: tuple[int, ...]
+
+    @property
+    def end(self) -> int:
+        """Where the next record begins."""
+        return self.offset + _HEAD.size + sum(self.sizes)
+
+    def place(self, name: str) -> int:
+        """Where a column begins, in bytes from the file's start."""
+        at = list(_COLUMNS).index(name)
+        return self.offset + _HEAD.size + sum(self.sizes[:at])
 
 
-class Stage:
-    """Collects runs in genome order; leaves a file and, for each marker, the pieces of it that hold its runs."""
+def read_records(path: Path) -> Iterator[Record]:
+    """The whole records of a file, in the order they were written; all of it is read and checked.
 
-    def __init__(self, handle: BinaryIO, markers: int, before_write: Callable[[int], None] = lambda _: None) -> None:
-        self._handle = handle
-        self._before_write = before_write  # told how many runs there will be, of which the last are not written
-        self.pieces: list[list[Piece]] = [[] for _ in range(markers)]
-        self.runs = 0
-        self._offset = 0
-        self._pending: list[Runs] = []
-        self._contig = ""
-
-    def append(self, contig: str, runs: Runs) -> None:
-        """Add the runs of the next stretch."""
-        if contig != self._contig:
-            self.flush()
-            self._contig = contig
-        self._pending.append(runs)
-        self.runs += len(runs.marker)
-        if sum(len(part.marker) for part in self._pending) >= _FLUSH_RUNS:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what is pending, marker after marker."""
-        if not self._pending:
-            return
-        marker = np.concatenate([part.marker for part in self._pending])
-        order = np.argsort(marker, kind="stable")
-        table = np.empty(len(marker), _RUN)
-        for name in _RUN.names or ():
-            table[name] = np.concatenate([getattr(part, name) for part in self._pending])[order]
-        counts = np.bincount(marker, minlength=len(self.pieces))
-        offsets = self._offset + (np.cumsum(counts) - counts) * _RUN.itemsize
-        for index in np.flatnonzero(counts):
-            self.pieces[index].append(Piece(self._contig, int(offsets[index]), int(counts[index])))
-        self._before_write(self.runs)
-        self._handle.write(table.tobytes())
-        self._offset += table.nbytes
-        self._pending.clear()
-
-
-ContigRuns = tuple[str, NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]
-
-
-def read_runs(path: Path, pieces: list[Piece]) -> Iterator[ContigRuns]:
-    """The runs of one marker, contig by contig; runs that were cut between stretches are whole again.
-
-    Yields
-    ------
-    runs
-        For each contig its name, starts, ends and codes.
+    What comes after the first damaged or cut one is not looked at.
     """
     with open(path, "rb") as handle:
-        for contig, group in groupby(pieces, key=lambda piece: piece.contig):
-            parts = []
-            for piece in group:
-                handle.seek(piece.offset)
-                parts.append(np.frombuffer(handle.read(piece.count * _RUN.itemsize), _RUN))
-            table = np.concatenate(parts)
-            start, end = table["start"].astype(np.int64), table["end"].astype(np.int64)
-            yield contig, *joined(start, end, table["code"])
+        size, offset = os.fstat(handle.fileno()).st_size, 0
+        while (record := _read_record(handle, path, offset, size)) is not None:
+            yield record
+            offset = record.end
+
+
+def _read_record(handle: BinaryIO, path: Path, offset: int, size: int) -> Record | None:
+    handle.seek(offset)
+    head = handle.read(_HEAD.size)
+    if len(head) < _HEAD.size or not head.startswith(_MAGIC):
+        return None
+    _, checksum, block, nucleotides, *sizes = _HEAD.unpack(head)
+    record = Record(path, block, nucleotides, offset, tuple(sizes))
+    if record.end > size:
+        return None
+    found, left = isal_zlib.crc32(head[_CHECKED_FROM:]), sum(sizes)
+    while left and (part := handle.read(min(left, _AT_ONCE))):
+        found = isal_zlib.crc32(part, found)
+        left -= len(part)
+    return record if found == checksum and not left else None
+
+
+class Appender:
+    """Appends records to a shard's file, behind the whole ones that are there."""
+
+    def __init__(self, path: Path) -> None:
+        self.records = list(read_records(path)) if path.exists() else []
+        self._path = path
+        self._end = self.records[-1].end if self.records else 0
+        self._handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
+        os.ftruncate(self._handle, self._end)
+
+    def append(self, record: bytes) -> None:
+        """Write a record whole, or leave what a reader does not take for one."""
+        view, written = memoryview(record), 0
+        try:
+            while written < len(view):
+                written += os.pwrite(self._handle, view[written:], self._end + written)
+        except OSError as error:
+            error.filename = str(self._path)
+            raise
+        self._end += len(view)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all records."""
+        return self._end
+
+    def close(self) -> None:
+        """Let the disk have everything."""
+        try:
+            os.fsync(self._handle)
+        except OSError as error:
+            error.filename = str(self._path)
+            raise
+        finally:
+            os.close(self._handle)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One block of some markers that follow each other; G of them.
+
+    Attributes
+    ----------
+    counts
+        (G,) rows of each marker in `table`.
+    table
+        Rows, marker after marker.
+    sizes, data
+        Where rows are sections: (G,) bytes of each marker, and those.
+    """
+
+    counts: list[int]
+    table: NDArray[np.void]
+    sizes: list[int]
+    data: memoryview
+
+    def __iter__(self) -> Iterator[tuple[NDArray[np.void], memoryview]]:
+        """Rows and bytes of each marker."""
+        row = byte = 0
+        for count, size in zip(self.counts, self.sizes, strict=True):
+            yield self.table[row : row + count], self.data[byte : byte + size]
+            row, byte = row + count, byte + size
+
+
+class Reader:
+    """Reads columns of records, of some markers at a time."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._handles = {path: os.open(path, os.O_RDONLY) for path in paths}
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles.values():
+            os.close(handle)
+
+    def sections(self, record: Record, kind: str, markers: slice) -> Slice:
+        """Sections of `kind` (value or zoom) and their bytes."""
+        counts, table = self._rows(record, f"{kind}_counts", f"{kind}_table", markers)
+        sizes = self._column(record, f"{kind}_sizes")
+        begin, end = _borders(sizes, markers)
+        data = self._read(record, record.place(f"{kind}_data") + begin, end - begin)
+        return Slice(counts.tolist(), table, sizes[markers].tolist(), memoryview(data))
+
+    def rows(self, record: Record, counts: str, rows: str, markers: slice) -> Slice:
+        """Rows without bytes."""
+        found, table = self._rows(record, counts, rows, markers)
+        return Slice(found.tolist(), table, [0] * len(found), memoryview(b""))
+
+    def summary(self, record: Record, markers: slice) -> NDArray[np.void]:
+        """(G,) `SUMMARY`."""
+        size = SUMMARY.itemsize
+        first = record.place("summary") + markers.start * size
+        return np.frombuffer(self._read(record, first, (markers.stop - markers.start) * size), SUMMARY)
+
+    def _rows(
+        self, record: Record, counts: str, rows: str, markers: slice
+    ) -> tuple[NDArray[np.uint32], NDArray[np.void]]:
+        every, kind = self._column(record, counts), _COLUMNS[rows]
+        begin, end = (border * kind.itemsize for border in _borders(every, markers))
+        table: NDArray[np.void] = np.frombuffer(self._read(record, record.place(rows) + begin, end - begin), kind)
+        return every[markers], table
+
+    def _column(self, record: Record, name: str) -> NDArray[np.uint32]:
+        size = record.sizes[list(_COLUMNS).index(name)]
+        return np.frombuffer(self._read(record, record.place(name), size), np.uint32)
+
+    def _read(self, record: Record, offset: int, size: int) -> bytes:
+        parts, handle = [], self._handles[record.path]
+        while size:
+            part = os.pread(handle, size, offset)
+            if not part:
+                raise OSError(0, "was cut while it was read", str(record.path))
+            parts.append(part)
+            offset, size = offset + len(part), size - len(part)
+        return b"".join(parts)
+
+
+def _borders(counts: NDArray[np.uint32], markers: slice) -> tuple[int, int]:
+    begin = int(counts[: markers.start].sum(dtype=np.int64))
+    return begin, begin + int(counts[markers].sum(dtype=np.int64))

@@ -1,123 +1,245 @@
-"""Walk regions of a genome through a network: tiles in, levels out, in bounded memory."""
+"""Stream blocks of a genome through a network: several threads, each reading, predicting, encoding and packing its own.
+
+numpy, torch, the compiled loops and the deflating leave the interpreter to the other threads; whoever asks for the
+records writes them at the same time. On a GPU each thread has a stream of its own, so it computes while others pack.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import threading
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import groupby
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from dilannot.annotate.compress import CALLED, LEVELS
+from dilannot.annotate.blocks import Block
+from dilannot.annotate.calls import STRETCH
+from dilannot.annotate.encode import Encoded, Room, Rules, TileEncoder, in_one
+from dilannot.annotate.store import record_of
 from dilannot.annotate.walk import Walk
+from dilannot.errors import ENVIRONMENT, DilannotError
+from dilannot.formats.bigwig_sections import pack
 from dilannot.formats.indexed_fasta import Genome
-from dilannot.genome.intervals import Interval
 from dilannot.genome.sequence import Codes, N
 from dilannot.genome.tiles import Tile
+from dilannot.progress import Progress
+
+_ON_A_GPU = 3  # threads that use it at the same time; the others pack
+_AHEAD = 2  # blocks that are done, or waited for, beyond those at work
+
+
+class StoppedError(Exception):
+    """The annotation ends before this block is done."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """Predictions of one tile.
+class Made:
+    """A finished block: its record, and the positions that have a value."""
 
-    `codes` is (T, L) uint8; `known` is (L,) False where the base is unknown. A stretch of nothing but N has no codes.
-    """
-
-    contig: str
-    start: int
-    known: NDArray[np.bool_]
-    codes: NDArray[np.uint8] | None
-
-    def __len__(self) -> int:
-        return len(self.known)
+    block: Block
+    record: bytes
+    nucleotides: int
+    runs: int
 
 
-def quantise(logits: Tensor, thresholds: Tensor) -> Tensor:
-    """Levels nearest to the probabilities, plus `CALLED` from the markers' thresholds on.
+@dataclass(slots=True)
+class Engine:
+    """Makes the records of blocks; may be called by several threads.
 
-    Parameters
-    ----------
-    logits
-        (N, T, L); overwritten where they lie in one piece.
-    thresholds
-        (T,) probabilities.
-
-    Returns
-    -------
-    codes
-        (N, T, L) uint8, on the logits' device.
-    """
-    called = logits >= torch.logit(thresholds)[:, None]
-    return logits.contiguous().sigmoid_().mul_(LEVELS).round_().to(torch.uint8).add_(called, alpha=CALLED)
-
-
-def stream(
-    walk: Walk,
-    genome: Genome,
-    regions: Iterable[Interval],
-    *,
-    thresholds: Tensor,
-    batch_size: int,
-    device: torch.device,
-) -> Iterator[Stretch]:
-    """Predict regions; the result does not depend on which regions they are part of.
-
-    Parameters
+    Attributes
     ----------
     walk
-        Of a network in evaluation mode.
-    regions
-        Disjoint, in genome order.
-    thresholds
-        (T,) probabilities of a called position, on the device.
+        Of a network in evaluation mode, on `device`.
+    genome
+        Of the sequence.
+    rules
+        What is kept.
     batch_size
-        Tiles of one shape that are predicted together.
-
-    Yields
-    ------
-    stretch
-        In genome order, covering the regions exactly once.
+        Tiles of one shape that are predicted together; halved when the device has too little memory.
     """
-    batch: list[tuple[Tile, Codes]] = []
-    for region in regions:
-        for piece in walk.tiles(region, genome.contigs[region.contig].length):
-            codes = _read(genome, piece)
-            known = _kept(piece, codes) != N
-            if batch and (len(batch) == batch_size or _shape(piece) != _shape(batch[0][0]) or not known.any()):
-                yield from _predict(walk, batch, thresholds, device)
-                batch = []
-            if known.any():
-                batch.append((piece, codes))
-            else:
-                yield Stretch(piece.contig, piece.keep_start, known, None)
-    yield from _predict(walk, batch, thresholds, device)
 
+    walk: Walk
+    genome: Genome
+    rules: Rules
+    device: torch.device
+    batch_size: int
+    progress: Progress
+    stop: threading.Event = field(default_factory=threading.Event)
+    _own: threading.local = field(default_factory=threading.local)
+    _reading: threading.Lock = field(default_factory=threading.Lock)
+    _gpu: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(_ON_A_GPU))
 
-def _read(genome: Genome, tile: Tile) -> Codes:
-    """Base codes of a tile; N where it leaves its contig."""
-    length = genome.contigs[tile.contig].length
-    inside = genome.fetch(tile.contig, max(0, tile.read_start), min(length, tile.read_end))
-    before, after = max(0, -tile.read_start), max(0, tile.read_end - length)
-    return np.pad(inside, (before, after), constant_values=N) if before or after else inside
+    def make(self, block: Block) -> Made:
+        """Annotate a block.
+
+        Raises
+        ------
+        DilannotError
+            A FASTA that changed, values that are no numbers, or too little memory for a single tile.
+        """
+        with torch.inference_mode():
+            tiles = list(self._encoded(block))
+        nucleotides = sum(nucleotides for _, nucleotides in tiles)
+        encoded = in_one([tile for tile, _ in tiles]) if tiles else _nothing(len(self.rules.least))
+        packed = pack(block.contig, encoded.counts, encoded.start, encoded.end, self.rules.values[encoded.level])
+        record = record_of(block.number, nucleotides, packed, encoded.stretch_counts, encoded.stretches)
+        return Made(block, record, nucleotides, len(encoded.start))
+
+    def _encoded(self, block: Block) -> Iterator[tuple[TileEncoder, int]]:
+        """Every tile of a block, and its positions with a value; tiles of nothing but N are left out."""
+        region = block.whole_bins(self.rules.bin_length, self.genome.contigs[block.kept.contig].length)
+        for batch in self._batches(self.walk.tiles(region, self.genome.contigs[region.contig].length)):
+            encoders, nucleotides = [], 0
+            for tile, codes in batch:
+                known = codes[tile.keep_start - tile.read_start : tile.keep_end - tile.read_start] != N
+                place = np.arange(tile.keep_start, tile.keep_end)
+                wanted = known & (place >= block.kept.start) & (place < block.kept.end)
+                encoders.append(TileEncoder(self.rules, tile.keep_start, wanted, known, self._room()))
+                nucleotides += int(wanted.sum())
+            self._predict(batch, encoders)
+            for encoder in encoders:
+                encoder.finish()
+                yield encoder, nucleotides
+                nucleotides = 0
+
+    def _batches(self, tiles: Iterable[Tile]) -> Iterator[list[tuple[Tile, Codes]]]:
+        for _, alike in groupby(tiles, key=_shape):
+            batch: list[tuple[Tile, Codes]] = []
+            for tile in alike:
+                codes = self._read(tile)
+                if (codes[tile.keep_start - tile.read_start : tile.keep_end - tile.read_start] != N).any():
+                    batch.append((tile, codes))
+                if len(batch) >= self.batch_size:
+                    yield batch
+                    batch = []
+            if batch:
+                yield batch
+
+    def _read(self, tile: Tile) -> Codes:
+        """Base codes of a tile; N where it leaves its contig."""
+        if self.stop.is_set():
+            raise StoppedError
+        length = self.genome.contigs[tile.contig].length
+        with self._reading:
+            inside = self.genome.fetch(tile.contig, max(0, tile.read_start), min(length, tile.read_end))
+        before, after = max(0, -tile.read_start), max(0, tile.read_end - length)
+        return np.pad(inside, (before, after), constant_values=N) if before or after else inside
+
+    def _predict(self, batch: Sequence[tuple[Tile, Codes]], encoders: Sequence[TileEncoder]) -> None:
+        """Fill the encoders, with as many tiles at a time as the device has memory for."""
+        done = 0
+        while done < len(batch):
+            size = min(self.batch_size, len(batch) - done)
+            part, into = batch[done : done + size], encoders[done : done + size]
+            try:
+                with self._device():
+                    self._predict_together(part, into)
+            except (torch.OutOfMemoryError, MemoryError) as error:
+                self._take_less(size, error)
+                for encoder in into:
+                    encoder.clear()
+                continue
+            done += size
+
+    def _predict_together(self, batch: Sequence[tuple[Tile, Codes]], encoders: Sequence[TileEncoder]) -> None:
+        _, first, last = _shape(batch[0][0])
+        sequence = torch.from_numpy(np.stack([codes for _, codes in batch]))
+        if self.device.type == "cuda":
+            sequence = sequence.pin_memory().to(self.device, non_blocking=True)
+        for place, probabilities in self.walk.predict(sequence, first, last):
+            if not torch.isfinite(probabilities.sum()):
+                raise DilannotError("the network gives no numbers: are its weights damaged?", where=batch[0][0].contig)
+            for encoder, of_tile in zip(encoders, probabilities, strict=True):
+                encoder.add(of_tile, place - first, self.walk.unit)
+
+    def _take_less(self, size: int, error: Exception) -> None:
+        if size == 1:
+            raise DilannotError(
+                f"one tile is too much for the memory of {self.device} ({str(error).splitlines()[0]})",
+                remedy="use a smaller --tile, or another --device",
+                exit_code=ENVIRONMENT,
+            ) from None
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        with self._reading:
+            if self.batch_size >= size:
+                self.batch_size = size // 2
+                self.progress.warn(f"too little memory for {size} tiles at once; going on with {self.batch_size}")
+
+    @contextmanager
+    def _device(self) -> Iterator[None]:
+        """On a GPU, this thread's own stream, and not too many of them."""
+        if self.device.type != "cuda":
+            yield
+            return
+        if not hasattr(self._own, "stream"):
+            self._own.stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+        with self._gpu, torch.cuda.stream(self._own.stream):
+            yield
+
+    def _room(self) -> Room:
+        if not hasattr(self._own, "room"):
+            self._own.room = Room(len(self.rules.least))
+        room: Room = self._own.room
+        return room
 
 
 def _shape(tile: Tile) -> tuple[int, int, int]:
     return tile.read_end - tile.read_start, tile.keep_start - tile.read_start, tile.keep_end - tile.read_start
 
 
-def _kept(tile: Tile, codes: Codes) -> Codes:
-    return codes[tile.keep_start - tile.read_start : tile.keep_end - tile.read_start]
+def _nothing(markers: int) -> Encoded:
+    """Of a block that is all N."""
+    counts, places = np.zeros(markers, np.int64), np.zeros(0, np.uint32)
+    return Encoded(counts, places, places, np.zeros(0, np.uint16), counts, np.zeros(0, STRETCH))
 
 
-def _predict(
-    walk: Walk, batch: list[tuple[Tile, Codes]], thresholds: Tensor, device: torch.device
-) -> Iterator[Stretch]:
-    if not batch:
-        return
-    _, start, end = _shape(batch[0][0])
-    sequence = torch.from_numpy(np.stack([codes for _, codes in batch])).to(device)
-    predicted = quantise(walk.predict(sequence, start, end), thresholds).cpu().numpy()
-    for (tile, codes), of_tile in zip(batch, predicted, strict=True):
-        yield Stretch(tile.contig, tile.keep_start, _kept(tile, codes) != N, of_tile)
+def stream(engine: Engine, blocks: Iterable[Block], threads: int) -> Generator[Made, None, None]:
+    """Blocks as they are finished, in any order.
+
+    Parameters
+    ----------
+    engine
+        Makes them.
+    blocks
+        To be made.
+    threads
+        At work at the same time; on a CPU each predicts with one core.
+    """
+    with (
+        _one_core_each(engine.device),
+        ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+    ):
+        waiting: set[Future[Made]] = set()
+        try:
+            for block in blocks:
+                waiting.add(pool.submit(engine.make, block))
+                if len(waiting) >= threads + _AHEAD:
+                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                    yield from (each.result() for each in done)
+            while waiting:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                yield from (each.result() for each in done)
+        except BaseException:
+            engine.stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "annotate", initializer=torch.set_num_threads, initargs=(1,))
+
+
+@contextmanager
+def _one_core_each(device: torch.device) -> Iterator[None]:
+    before = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,10 +1,10 @@
-"""How a network walks a genome: exact tiles, overlapping windows, or bins."""
+"""How a network walks a genome: exact tiles, overlapping windows, the windows of training, or bins."""
 
 from __future__ import annotations
 
-import inspect
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -12,59 +12,120 @@ from torch import Tensor
 
 from dilannot.errors import DilannotError
 from dilannot.genome.intervals import Interval
-from dilannot.genome.tiles import Context, Tile, cover, cover_bins, cover_overlapping
-from dilannot.models import context_of
+from dilannot.genome.tiles import Context, Tile, cover, cover_bins, cover_overlapping, cover_windows
+from dilannot.models.inference import bias_of, pieces
 from dilannot.run import Run
 
-TILE = 25_000  # nt; the length of a training window
+TILE = 50_000  # nt; for `dilated` 2.13 us/nt at 25,000, 1.97 at 50,000, 1.90 at 100,000, 1.95 at 250,000
 _NT_AT_ONCE = 250_000  # of overlapping windows of bins: DanQ's filters take 1.2 GB for as many
+
+# Probabilities of a piece, (N, T, n), and where its first one begins, counted from the start of the sequence.
+Piece = tuple[int, Tensor]
 
 
 class Walk(Protocol):
-    """Which parts of a genome to read, and what a network says of them. Legend: N tiles, L positions, T markers."""
+    """Which parts of a genome to read, and what a network says of them. Legend: N tiles, L positions, T markers.
+
+    Attributes
+    ----------
+    network
+        In evaluation mode.
+    size
+        Tiles start on multiples of it, nt.
+    unit
+        Nucleotides of a probability.
+    """
+
+    @property
+    def network(self) -> torch.nn.Module: ...
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def unit(self) -> int: ...
 
     def tiles(self, region: Interval, contig_length: int) -> Iterator[Tile]:
         """Tiles that keep every position of `region` exactly once, in order. Past a contig's end there is N."""
         ...
 
-    def predict(self, sequence: Tensor, start: int, end: int) -> Tensor:
-        """Logits of positions [start, end) of tiles of one length, (N, L) base codes -> (N, T, end - start)."""
+    def predict(self, sequence: Tensor, start: int, end: int) -> Iterator[Piece]:
+        """Probabilities of positions [start, end) of tiles of one length, (N, L) base codes, in order."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class ExactTiles:
-    """Tiles with as much context as the network can see: the result equals one pass over the contig."""
+class Dense:
+    """What the walks of dense networks share.
+
+    Attributes
+    ----------
+    stride
+        Of the network.
+    both_strands
+        Average the probabilities of a sequence and of its reverse complement; where the length is no multiple of the
+        stride, N at the end makes it one.
+    """
 
     network: torch.nn.Module
-    context: Context
     size: int
+    stride: int
+    both_strands: bool
 
-    def tiles(self, region: Interval, contig_length: int) -> Iterator[Tile]:
-        return cover(region, self.size, self.context, contig_length)
+    @property
+    def unit(self) -> int:
+        """Every nucleotide has a probability."""
+        return 1
 
-    def predict(self, sequence: Tensor, start: int, end: int) -> Tensor:
-        logits: Tensor = self.network(sequence, keep=(start, end))
-        return logits
+    def predict(self, sequence: Tensor, start: int, end: int) -> Iterator[Piece]:
+        """See `Walk`."""
+        if not self.both_strands:
+            yield from self._one_strand(sequence, start, end)
+            return
+        sequence = torch.nn.functional.pad(sequence, (0, -sequence.shape[1] % self.stride))
+        length = sequence.shape[1]
+        behind = self._one_strand(_other_strand(sequence), length - end, length - start)
+        # The other strand's pieces come from the far end, so they are kept until the near one is reached.
+        other = torch.cat([each.clone() for _, each in behind], dim=2).flip(2)
+        for first, one in self._one_strand(sequence, start, end):
+            yield first, one.add_(other[:, :, first - start : first - start + one.shape[2]]).mul_(0.5)
+
+    def _one_strand(self, sequence: Tensor, start: int, end: int) -> Iterator[Piece]:
+        bias = bias_of(self.network)
+        for piece in pieces(self.network, sequence, start, end):
+            logits = piece.logits if bias is None else piece.logits.add_(bias[:, None])
+            yield piece.start, logits.sigmoid_()
 
 
 @dataclass(frozen=True, slots=True)
-class OverlappingWindows:
-    """Windows as long as in training, of which the middle half is kept: for networks without a finite context."""
+class ExactTiles(Dense):
+    """Tiles with as much context as the network can see: the result equals one pass over the contig."""
 
-    network: torch.nn.Module
-    window: int
-    stride: int
+    context: Context
 
     def tiles(self, region: Interval, contig_length: int) -> Iterator[Tile]:
+        """See `Walk`."""
+        return cover(region, self.size, self.context, contig_length)
+
+
+@dataclass(frozen=True, slots=True)
+class OverlappingWindows(Dense):
+    """Windows as long as in training, of which the middle half is kept: for networks without a finite context."""
+
+    window: int
+
+    def tiles(self, region: Interval, contig_length: int) -> Iterator[Tile]:
+        """See `Walk`."""
         return cover_overlapping(region, self.window, self.stride, contig_length)
 
-    def predict(self, sequence: Tensor, start: int, end: int) -> Tensor:
-        if "keep" in inspect.signature(self.network.forward).parameters:
-            logits: Tensor = self.network(sequence, keep=(start, end))
-            return logits
-        whole: Tensor = self.network(sequence)
-        return whole[:, :, start:end]
+
+@dataclass(frozen=True, slots=True)
+class TrainingWindows(Dense):
+    """Windows side by side, as in training: each sees nothing of its neighbours."""
+
+    def tiles(self, region: Interval, contig_length: int) -> Iterator[Tile]:
+        """See `Walk`."""
+        return cover_windows(region, self.size, contig_length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,46 +136,101 @@ class Bins:
     bin_length: int
     length: int
     size: int
+    both_strands: bool = False
+
+    @property
+    def unit(self) -> int:
+        """One probability for each bin."""
+        return self.bin_length
 
     def tiles(self, region: Interval, contig_length: int) -> Iterator[Tile]:
+        """See `Walk`."""
         return cover_bins(region, self.size, self.bin_length, self.length)
 
-    def predict(self, sequence: Tensor, start: int, end: int) -> Tensor:
+    def predict(self, sequence: Tensor, start: int, end: int) -> Iterator[Piece]:
+        """See `Walk`."""
         windows = sequence.unfold(1, self.length, self.bin_length)  # (N, bins, length)
         parts = torch.split(windows.reshape(-1, self.length), max(1, _NT_AT_ONCE // self.length))
-        logits = torch.cat([self.network(part)[:, :, 0] for part in parts])
-        of_bins = logits.reshape(*windows.shape[:2], -1).transpose(1, 2)  # (N, T, bins)
-        context = (self.length - self.bin_length) // 2
-        return of_bins.repeat_interleave(self.bin_length, dim=2)[:, :, start - context : end - context]
+        made = torch.cat([self._probabilities(part) for part in parts])
+        yield (self.length - self.bin_length) // 2, made.view(*windows.shape[:2], -1).transpose(1, 2)
+
+    def _probabilities(self, windows: Tensor) -> Tensor:
+        probabilities: Tensor = self.network(windows)[:, :, 0].sigmoid()
+        if self.both_strands:
+            other: Tensor = self.network(_other_strand(windows))[:, :, 0].sigmoid()
+            return probabilities.add_(other).mul_(0.5)
+        return probabilities
 
 
-def walk_of(network: torch.nn.Module, run: Run, tile: int | None) -> Walk:
+def _other_strand(sequence: Tensor) -> Tensor:
+    """Reverse complement of base codes."""
+    back = sequence.flip(-1)
+    return torch.where(back == 0, back, 5 - back)
+
+
+def walk_of(
+    network: torch.nn.Module,
+    run: Run,
+    context: Context | None,
+    tile: int | None = None,
+    *,
+    training_windows: bool = False,
+    both_strands: bool = False,
+    bin_length: int = 1,
+) -> Walk:
     """How a run's network walks a genome.
 
     Parameters
     ----------
     network
-        Of the run.
+        Of the run, or one that does the same.
     run
-        Its record: a network without a finite context gets windows as long as in training.
+        Its record.
+    context
+        `context_of` the run's network; one without a finite context gets windows as long as in training.
     tile
         Kept nt of a tile; None lets the network choose.
+    training_windows
+        Independent windows as in training, whatever the network.
+    both_strands
+        Average over both strands.
+    bin_length
+        Tiles hold whole bins of so many nt.
 
     Raises
     ------
     DilannotError
-        A tile that does not fit the network.
+        A tile that does not fit the network or the bins, or bins that do not fit its windows.
     """
-    context = None if run.output == "window" else context_of(network)
-    step = run.window if run.output == "window" else context.stride if context else 0
-    if tile is not None and (step == 0 or tile < 1 or tile % step):
-        raise DilannotError(
-            f"a tile of {tile} nt",
-            where="--tile",
-            remedy=f"give a multiple of {step}" if step else "leave it out: this network has no finite context",
-        )
     if run.output == "window":
-        return Bins(network, run.window, run.length, tile or max(1, TILE // step) * step)
-    if context is not None:
-        return ExactTiles(network, context, tile or max(1, TILE // step) * step)
-    return OverlappingWindows(network, run.window, getattr(network, "stride", 1))
+        if training_windows:
+            raise DilannotError("this network decides on bins, not on windows", where="--window-mode")
+        return Bins(network, run.window, run.length, _tile(tile, run.window), both_strands)
+    stride = context.stride if context else getattr(network, "stride", 1)
+    if training_windows or context is None:
+        if tile is not None:
+            why = "windows are those of training" if training_windows else "this network has no finite context"
+            raise DilannotError(f"a tile of {tile} nt", where="--tile", remedy=f"leave it out: {why}")
+        if training_windows:
+            return TrainingWindows(network, _whole_bins(run.window, bin_length), stride, both_strands)
+        margin = run.window // 4 // stride * stride
+        kept = max((run.window - 2 * margin) // stride, 1) * stride
+        return OverlappingWindows(network, _whole_bins(kept, bin_length), stride, both_strands, run.window)
+    if both_strands:
+        # Seen from the other strand, left is right, and a block begins at its last position.
+        left, right = max(context.left, context.right - stride + 1), max(context.right, context.left + stride - 1)
+        context = replace(context, left=left, right=right)
+    return ExactTiles(network, _tile(tile, math.lcm(stride, bin_length)), stride, both_strands, context)
+
+
+def _whole_bins(size: int, bin_length: int) -> int:
+    if size % bin_length:
+        raise DilannotError(f"bins of {bin_length} nt", where="--bin", remedy=f"give a divisor of {size:,}")
+    return size
+
+
+def _tile(asked: int | None, step: int) -> int:
+    """Kept nt of a tile."""
+    if asked is not None and (asked < 1 or asked % step):
+        raise DilannotError(f"a tile of {asked} nt", where="--tile", remedy=f"give a multiple of {step}")
+    return asked or max(1, TILE // step) * step

@@ -20,6 +20,7 @@ from dilannot.cli import (
     import_data,
     info,
     markers,
+    merge,
     models,
     plot,
     signals,
@@ -31,7 +32,7 @@ from dilannot.errors import ENVIRONMENT, DilannotError, printable, shorten
 
 _ENVIRONMENT_ERRNOS = {
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE,
-    errno.ENFILE, errno.ENOMEM, errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP,
+    errno.ENFILE, errno.ENOMEM, errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP, errno.ENOENT,
 }  # fmt: skip
 
 
@@ -69,6 +70,7 @@ for _command in (
     plot.command,
     compare.command,
     annotate.command,
+    merge.command,
     info.command,
     completion.command,
 ):

@@ -3,40 +3,66 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
 from dilannot.cli import options
-
-if TYPE_CHECKING:
-    from dilannot.cli.console import ConsoleProgress
 
 
 @click.command("annotate", short_help="run/ + FASTA -> a bigWig and a BED per marker")
 @click.argument("run", type=options.PATH, default=Path("run"))
 @click.argument("genome", type=options.PATH, required=False)
 @click.option(
-    "-r", "--region", "regions", multiple=True, metavar="REGION",
-    help="chr1, chr1:1,000-2,000, chr1:500-, chr1:-500 (1-based, inclusive); repeatable.  [default: everything]",
-)  # fmt: skip
-@click.option(
     "-o", "--output", type=options.PATH, default=Path("tracks"), show_default=True, help="Folder for the tracks."
 )
+@click.option(
+    "-r", "--region", "regions", multiple=True, metavar="REGION",
+    help="chr1, chr1:1,000-2,000, chr1:500-, chr1:-500 (1-based, inclusive), 'chr?'; repeatable.  "
+    "[default: everything]",
+)  # fmt: skip
+@click.option("--regions-file", type=options.PATH, metavar="BED", help="More regions.")
+@click.option(
+    "--exclude", multiple=True, metavar="REGION|BED", help="Leave out: regions, 'chrUn_*', a BED; repeatable."
+)
+@click.option(
+    "--markers", multiple=True, metavar="TEXT",
+    help="Some markers: names, 'K562|*', histone, class=TFBS, cell=GM12878, target=H3K4me*, with commas between; "
+    "repeatable.",
+)  # fmt: skip
 @options.weights
 @click.option(
-    "--threshold",
-    type=float,
-    help="Probability to call from, for all markers.  [default: each its own, from validation]",
+    "--precision", type=float, default=0.01, show_default=True, metavar="X", help="Step of a track's probabilities."
 )
+@click.option(
+    "--min-score", type=float, metavar="X",
+    help="Leave lower probabilities as gaps.  [default: 0.05, or half a marker's threshold where that is less]",
+)  # fmt: skip
+@click.option("--bin", "bin_length", type=click.IntRange(1, 100_000), default=1, metavar="N", help="Means over N nt.")
+@click.option("--rc", "both_strands", is_flag=True, help="Average over both strands; takes twice the time.")
+@click.option(
+    "--threshold", type=float, metavar="X",
+    help="Probability to call from, for all markers.  [default: each its own, from validation]",
+)  # fmt: skip
 @click.option(
     "--merge-gap", type=click.IntRange(0), default=50, show_default=True, help="Calls this close, nt, are one."
 )
 @click.option("--min-length", type=click.IntRange(1), default=50, show_default=True, help="Shortest call, nt.")
-@click.option("--tile", type=click.IntRange(1), help="Kept nt of a tile.  [default: about 25,000]")
+@click.option("--bgzip", is_flag=True, help="BEDs as .bed.gz with a tabix index.")
+@click.option("--bigbed", is_flag=True, help="All calls as calls.bb, too; needs pybigtools.")
+@click.option("--tile", type=click.IntRange(1), metavar="N", help="Kept nt of a tile.  [default: about 50,000]")
 @click.option(
-    "--batch-size", type=click.IntRange(1), help="Tiles predicted together.  [default: 1 on a CPU, 8 on a GPU]"
-)
+    "--window-mode", "training_windows", is_flag=True,
+    help="Independent windows as in training, which see nothing of their neighbours, instead of exact tiles.",
+)  # fmt: skip
+@click.option(
+    "--batch-size", type=click.IntRange(1), metavar="N",
+    help="Tiles predicted together.  [default: 1 on a CPU, up to 8 on a GPU]",
+)  # fmt: skip
+@click.option(
+    "--shard", metavar="I/N|auto",
+    help="Make part I of N, for `dilannot merge`; auto: as a SLURM array, srun or torchrun says.",
+)  # fmt: skip
 @options.trust_code
 @options.device
 @options.threads
@@ -46,70 +72,64 @@ if TYPE_CHECKING:
 def command(
     run: Path,
     genome: Path | None,
-    regions: tuple[str, ...],
     output: Path,
+    regions: tuple[str, ...],
+    regions_file: Path | None,
+    exclude: tuple[str, ...],
+    markers: tuple[str, ...],
     weights: str,
-    threshold: float | None,
-    merge_gap: int,
-    min_length: int,
-    tile: int | None,
     batch_size: int | None,
+    shard: str | None,
     trust_code: bool,
     device: str,
     threads: int | None,
     force: bool,
     dry_run: bool,
     quiet: bool,
+    **settings: Any,
 ) -> None:
     """Annotate GENOME (default: the one the run was trained on) with RUN (default: run/).
 
-    Writes per marker MARKER.bw, the probability of every position in steps of 0.01, and MARKER.bed, the calls, and
-    tracks.json, which says what is in the folder. Tiles are read with enough context that the result equals one pass
-    over the whole contig; networks with an LSTM read overlapping windows as long as in training and keep the middle
-    half of each; networks for bins give every bin one value. Where the genome is N, the tracks are empty.
+    Writes per marker MARKER.bw, the probability of every position in steps of 0.01, and MARKER.bed, the calls;
+    calls.bed, those of all markers; and tracks.json, which says what is in the folder. Tiles are read with enough
+    context that the result equals one pass over the whole contig; networks with an LSTM read overlapping windows as
+    long as in training and keep the middle half of each; networks for bins give every bin one value. Where the genome
+    is N, the tracks are empty.
+
+    After a kill, the same command goes on, and the tracks are those of a run that was not killed.
     """
+    from dilannot.annotate import annotate as library
+    from dilannot.annotate.plan import Scope, Settings
+    from dilannot.annotate.shards import shard_asked
     from dilannot.cli.console import start
 
-    if dry_run:
-        _print_plan(run, genome, regions, output, start(quiet=quiet))
-        return
-    from dilannot.annotate.annotate import annotate
-
-    options.set_threads(threads)
     progress = start(quiet=quiet)
-    result = annotate(
-        run,
-        genome,
-        output=output,
-        regions=regions,
-        weights=weights,  # type: ignore[arg-type]
-        threshold=threshold,
-        merge_gap=merge_gap,
-        min_length=min_length,
-        tile=tile,
-        batch_size=batch_size,
-        device=device,
-        processes=threads,
-        force=force,
-        trust_code=trust_code,
-        progress=progress,
-    )
+    part = shard_asked(shard)
+    if part and force:
+        raise click.UsageError("--force and --shard do not go together: other shards may be at work; remove the folder")
+    arguments: dict[str, Any] = {
+        "output": output,
+        "scope": Scope(regions, regions_file, exclude, markers),
+        "settings": Settings(**settings),
+        "shard": part,
+        "weights": weights,
+        "batch_size": batch_size,
+        "device": part.device(device) if part else device,
+        "threads": threads,
+        "force": force,
+        "trust_code": trust_code,
+        "progress": progress,
+    }
+    if dry_run:
+        for line in library.survey(run, genome, **arguments):
+            click.echo(line)
+        return
+    result = library.annotate(run, genome, **arguments)
+    if part:
+        progress.say(f"shard {part} is done; when all are: dilannot merge {output}")
+        return
     calls = sum(track["calls"] for track in result.tracks)
     progress.say(
-        f"wrote {2 * len(result.tracks)} files to {output}: {result.nucleotides:,} nt, {calls:,} calls; "
+        f"wrote {output}: {len(result.tracks)} markers, {result.nucleotides:,} nt, {calls:,} calls; "
         "open the .bw and .bed files in IGV or the UCSC browser"
-    )
-
-
-def _print_plan(
-    run: Path, genome: Path | None, regions: tuple[str, ...], output: Path, progress: ConsoleProgress
-) -> None:
-    from dilannot.annotate.plan import make_plan
-    from dilannot.run import read_run
-
-    plan = make_plan(read_run(run), genome, regions, progress)
-    shown = ", ".join(map(str, plan.regions[:5])) + (" ..." if len(plan.regions) > 5 else "")
-    click.echo(
-        f"{plan.nucleotides:,} nt of {plan.genome.path} ({shown}), {len(plan.names)} markers -> {output}; "
-        f"{plan.disk[0] / 1e6:,.0f} to {plan.disk[1] / 1e6:,.0f} MB of disk while it runs"
     )

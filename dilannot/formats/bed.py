@@ -1,8 +1,8 @@
-"""Peak files in (narrowPeak, broadPeak, BED), calls out: 0-based half-open on both sides."""
+"""Peak files (narrowPeak, broadPeak, BED): 0-based half-open."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -226,15 +226,3 @@ class _Names:
 
     def _refuse(self, problem: str, line: int) -> NoReturn:
         raise DilannotError(f"contig: {problem}", where=self._path, line=int(line))
-
-
-def bed_line(contig: str, start: int, end: int, name: str, score: float) -> str:
-    """One BED6 row without strand; `score` is a probability, written as 0-1000."""
-    return f"{contig}\t{start}\t{end}\t{name}\t{round(1000 * score)}\t.\n"
-
-
-def write_bed(path: Path, lines: Iterable[str]) -> None:
-    """Write rows made by `bed_line`, under a comment that names the columns."""
-    with open(path, "w", encoding="utf-8") as handle:
-        handle.write("#contig\tstart\tend\tname\tscore\tstrand\n")
-        handle.writelines(lines)

@@ -43,6 +43,7 @@ class Genome:
     def __init__(self, path: Path, progress: Progress | None = None) -> None:
         check_input(path)
         self.path = path
+        self._identity = _identity(path)
         self._compression = compression(path)
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         folder = self._index(progress or Silent())
@@ -89,6 +90,17 @@ class Genome:
             raise DilannotError("changed while it was being read", where=self.path, remedy="start again")
         return codes
 
+    def check_unchanged(self) -> None:
+        """Refuse to go on where the file is not the one that was opened.
+
+        Raises
+        ------
+        DilannotError
+            Somebody wrote to it, or put another one in its place.
+        """
+        if self._identity != _identity(self.path):
+            raise DilannotError("changed while it was being read", where=self.path, remedy="start again with --force")
+
     def _from_stream(self, contig: str) -> Codes:
         """Plain gzip has no random access: go on to the contig, from the start again when it lies behind."""
         while self._streamed is None or self._streamed[0] != contig:
@@ -101,9 +113,7 @@ class Genome:
 
     def _index(self, progress: Progress) -> Path:
         """The cache folder of this file's index, made if it is not there."""
-        status = os.stat(self.path)
-        times = f"{status.st_mtime_ns} {status.st_ctime_ns}"
-        identity = f"{_INDEX_VERSION} {self.path.resolve()} {status.st_size} {times} {status.st_ino}"
+        identity = f"{_INDEX_VERSION} {self._identity}"
         folder = cache_folder() / "genomes" / hashlib.sha256(os.fsencode(identity)).hexdigest()[:24]
         if (folder / "contigs.json").exists():
             return folder
@@ -134,6 +144,12 @@ class Genome:
         rows = [f"{c.name}\t{c.length}\t{c.offset}\t{c.line_bases}\t{c.line_width}\n" for c in contigs]
         fai.write_text("".join(rows), encoding="utf-8")
         (folder / "contigs.json").write_text(json.dumps([asdict(contig) for contig in contigs]), encoding="utf-8")
+
+
+def _identity(path: Path) -> str:
+    """Another one for every file that was ever here, as far as the file system knows."""
+    status = os.stat(path)
+    return f"{path.resolve()} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
 
 
 def _index_blocks(genome: Path, fai: Path, gzi: Path) -> None:

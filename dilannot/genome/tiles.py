@@ -57,6 +57,23 @@ def cover_overlapping(region: Interval, window: int, stride: int, contig_length:
         yield Tile(region.contig, read_start, read_end, keep_start, keep_end)
 
 
+def cover_windows(region: Interval, window: int, contig_length: int) -> Iterator[Tile]:
+    """Windows side by side from the contig's start, as in training: each reads what it keeps, and nothing else.
+
+    Parameters
+    ----------
+    region
+        What to keep.
+    window
+        Length of a window, nt; the last one of a contig ends with it.
+    contig_length
+        Length of the region's contig in bp.
+    """
+    for origin in range(region.start // window * window, region.end, window):
+        keep_start, keep_end = max(origin, region.start), min(origin + window, region.end)
+        yield Tile(region.contig, origin, min(origin + window, contig_length), keep_start, keep_end)
+
+
 def cover_bins(region: Interval, size: int, bin_length: int, length: int) -> Iterator[Tile]:
     """Tiles for a network that decides on whole bins, each from `length` nt around it.
 

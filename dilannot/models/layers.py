@@ -77,11 +77,11 @@ class Logits(Pointwise):
     @contextmanager
     def deferred(self) -> Iterator[None]:
         """Within the block, the network gives what logits are made of: the loss makes them, a piece at a time."""
-        self._deferred = True
+        before, self._deferred = self._deferred, True
         try:
             yield
         finally:
-            self._deferred = False
+            self._deferred = before
 
 
 class BatchNorm(nn.BatchNorm1d):

@@ -1,0 +1,93 @@
+"""How long an annotation will take, and how much disk and memory: a few tiles are tried out."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from dilannot.annotate.blocks import LENGTH, Block
+from dilannot.annotate.stream import Engine, stream
+from dilannot.genome.intervals import Interval
+
+_PROBES = 3
+_TRIES = 12  # where there is nothing but N, nothing is learnt
+_ON_DISK = 1.15  # files and calls beside the blocks' records
+_IN_MEMORY = 8  # bytes of a block at work for each one of its record
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Of a whole annotation.
+
+    Attributes
+    ----------
+    seconds
+        It takes.
+    bytes
+        Of the finished files; about twice that while they are made.
+    memory
+        Bytes at most.
+    """
+
+    seconds: float
+    bytes: float
+    memory: float
+
+
+def estimate(engine: Engine, blocks: Sequence[Block], threads: int) -> Estimate:
+    """Make a few tiles of different blocks and reckon from them.
+
+    Parameters
+    ----------
+    engine
+        Makes blocks.
+    blocks
+        To be made.
+    threads
+        That will be at work at the same time.
+    """
+    before, seconds, nucleotides, size = _peak(), 0.0, 0, 0
+    tiles = _tiles(engine, blocks)
+    for _ in stream(engine, tiles[:1], 1):  # the first time, libraries and the network warm up
+        pass
+    tried = 0
+    for tile in tiles:
+        began = time.perf_counter()
+        (made,) = stream(engine, [tile], 1)
+        if made.nucleotides:
+            seconds += time.perf_counter() - began
+            nucleotides += made.nucleotides
+            size += len(made.record)
+            tried += 1
+        if tried == _PROBES:
+            break
+    per_nt = size / max(nucleotides, 1)
+    total, work = sum(len(block.kept) for block in blocks), per_nt * LENGTH * _IN_MEMORY
+    return Estimate(
+        seconds=total * seconds / max(nucleotides, 1) / threads,
+        bytes=total * per_nt * _ON_DISK,
+        memory=_peak() + (threads - 1) * (_peak() - before) + threads * work,
+    )
+
+
+def _tiles(engine: Engine, blocks: Sequence[Block]) -> list[Block]:
+    """One tile of each of some blocks, far from each other."""
+    step = max(1, len(blocks) // _TRIES)
+    chosen = sorted(blocks[step // 2 :: step], key=lambda block: block.number * 7919 % 1009)
+    return [
+        replace(block, kept=Interval(block.kept.contig, block.kept.start, _end(block, engine.walk.size)))
+        for block in chosen[:_TRIES]
+    ]
+
+
+def _end(block: Block, size: int) -> int:
+    return min(block.kept.start // size * size + size, block.kept.end)
+
+
+def _peak() -> int:
+    """Most memory this process had so far, bytes."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024

@@ -1,0 +1,45 @@
+"""Make the tracks of an annotation whose shards are all there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dilannot.annotate.annotate import Annotation, cores
+from dilannot.annotate.finish import blocks_in, finish_of
+from dilannot.annotate.parts import all_locked, collect, hidden, parts_of, read_begun
+from dilannot.annotate.publish import check_output, publish
+from dilannot.errors import DilannotError
+from dilannot.outputs import locked
+from dilannot.progress import Progress, Silent
+
+
+def merge(
+    output: Path, others: Sequence[Path] = (), *, threads: int | None = None, progress: Progress | None = None
+) -> Annotation:
+    """Copy the blocks of all shards into tracks, which are those of an annotation without shards.
+
+    Parameters
+    ----------
+    output
+        Folder that `annotate` was given, where the tracks go.
+    others
+        More of them, with shards that were made elsewhere.
+    threads
+        At work at the same time; one per core by default.
+
+    Raises
+    ------
+    DilannotError
+        Nothing to merge, shards of different annotations, one that is still written or not complete, or a full disk.
+    """
+    progress = progress or Silent()
+    annotation = read_begun(output)
+    for other in others:
+        if read_begun(other) != annotation:
+            raise DilannotError(f"holds shards of another annotation than {output}", where=other)
+    with locked(output), all_locked(parts := parts_of([output, *others])):
+        check_output(output, finish_of(annotation, hidden(output), []).files(), force=True)
+        records = collect(parts, len(blocks_in(annotation)))
+        rows = publish(output, annotation, records, threads or cores(), progress)
+    return Annotation(output, sum(record.nucleotides for record in records), rows)
