@@ -9,7 +9,7 @@ INSTALLED := .venv/installed
 # One pip command: torch's range must be resolved together with everything that needs torch.
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,workflows]'
 	touch $(INSTALLED)
 
 # The four commands, on a slice of hg19 chr20 and the ENCODE peaks of 40 markers, in an empty folder.

@@ -112,6 +112,7 @@ def _tracks(path: Path) -> dict[str, Any]:
     files = [path / name for name in files_of(record)]
     return {
         **{key: value for key, value in record.items() if key != "format"},
+        "contigs": [name for name, _, _ in record["contigs"]],
         "classes": _by_class([row["class"] for row in record["tracks"]]),
         "bytes": sum(file.stat().st_size for file in files if file.is_file()),
         "missing": [file.name for file in files if not file.is_file()],

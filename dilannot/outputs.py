@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,7 +24,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; rename it over `path` when the block ends well, remove it when not."""
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
-        with _named(path):
+        with named(path):
             yield temporary
             move_into_place(temporary, path)
     finally:
@@ -32,8 +33,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Errors of writes and fsync do not say where they happened."""
+def named(path: Path) -> Iterator[None]:
+    """Errors of writes and fsync do not say where they happened: say it."""
     try:
         yield
     except OSError as error:
@@ -44,9 +45,9 @@ def _named(path: Path) -> Iterator[None]:
 
 def move_into_place(finished: Path, path: Path) -> None:
     """Give a finished file its final name in the same folder, so that a crash leaves one of the two, whole."""
-    _sync(finished)
+    to_disk(finished)
     os.replace(finished, path)
-    _sync(path.parent)
+    to_disk(path.parent)
 
 
 @contextmanager
@@ -102,10 +103,10 @@ def publish(work: Path, folder: Path, names: Iterable[str]) -> None:
     """Move finished files from a working folder to their final names."""
     names = list(names)
     for name in names:
-        _sync(unfinished(work, name))
+        to_disk(unfinished(work, name))
     for name in names:
         os.replace(unfinished(work, name), folder / name)
-    _sync(folder)
+    to_disk(folder)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -119,10 +120,12 @@ def write_json(path: Path, record: object) -> None:
     write_text(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
-def _sync(path: Path) -> None:
+def to_disk(path: Path) -> None:
+    """Return when the disk has all of a file, or of a folder's names."""
     handle = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        with named(path):
+            os.fsync(handle)
     finally:
         os.close(handle)
 
@@ -242,12 +245,12 @@ def _acquire(lock: Path, path: Path) -> int:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            holder = os.pread(handle, 300, 0).decode("utf-8", "replace").strip()
+            holder = _holder(handle)
             os.close(handle)
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise
             raise DilannotError(
-                f"another dilannot is writing here ({holder or 'just started'})",
+                f"another dilannot is writing here ({holder})",
                 where=path,
                 remedy="wait for it, or give another output",
                 exit_code=ENVIRONMENT,
@@ -260,13 +263,22 @@ def _acquire(lock: Path, path: Path) -> int:
             os.close(probe)
         os.close(handle)
     try:
-        with _named(lock):
+        with named(lock):
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
     except BaseException:
         os.close(handle)
         raise
     return handle
+
+
+def _holder(lock: int) -> str:
+    """Who holds a lock, as it says itself; it may have come by it just now."""
+    for _ in range(50):
+        if found := os.pread(lock, 300, 0).decode("utf-8", "replace").strip():
+            return found
+        time.sleep(0.01)
+    return "just started"
 
 
 def _sweep(folder: Path, name: str | None) -> None:

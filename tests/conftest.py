@@ -189,7 +189,7 @@ def make_run(
         settings={},
     )
     run.save()
-    thresholds = np.array([0.5, 0.6, np.nan])[:n_markers]
+    thresholds = np.resize([0.5, 0.6, np.nan], n_markers)
     save_weights(run, "best", network.state_dict(), epoch=1, thresholds=thresholds)
     save_weights(run, "last", network.state_dict(), epoch=1, thresholds=thresholds)
     return folder

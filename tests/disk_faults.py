@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +19,19 @@ class DiskFaults:
     ----------
     number, killed
         Which call, from 1; whether the process is killed, and does not get an error.
+    names
+        Of the calls, beside those that write small files.
     calls, failing
         Calls so far, and the name of those that fail now.
     """
 
-    def __init__(self, number: int = 0, *, killed: bool = False) -> None:
-        self.number, self.killed = number, killed
+    def __init__(self, number: int = 0, *, killed: bool = False, names: Sequence[str] = NAMES) -> None:
+        self.number, self.killed, self.names = number, killed, names
         self.calls, self.failing = 0, ""
 
     def install(self, put: Callable[[Any, str, Any], None] = setattr) -> None:
         """`put` changes attributes of modules."""
-        for name in NAMES:
+        for name in self.names:
             put(os, name, self._counted(name, getattr(os, name)))
         for name in ("write_bytes", "write_text"):
             put(Path, name, self._half_written(name, getattr(Path, name)))

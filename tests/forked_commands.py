@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +21,8 @@ import torch._dynamo, safetensors.torch, numpy.random  # what optimisers, weight
 import dilannot.cli.console, dilannot.training.train
 
 torch.set_num_threads(1)
+for module in sys.argv[1:]:
+    __import__(module)
 gc.freeze()  # children end sooner
 for line in sys.stdin:
     job = json.loads(line)
@@ -106,14 +108,47 @@ class Commands:
 
 
 @contextmanager
-def command_server() -> Iterator[subprocess.Popen[str]]:
-    """The process that forks; it ends with its stdin."""
+def command_server(*modules: str) -> Iterator[subprocess.Popen[str]]:
+    """The process that forks, with more modules in it; it ends with its stdin."""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
     with subprocess.Popen(
-        [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as server:
+        [sys.executable, "-c", SERVER, *modules],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+    ) as server:  # fmt: skip
         yield server
         assert server.stdin
         server.stdin.close()
+
+
+# In the process of a command: others, all at once, whose codes are written down.
+TOGETHER = """
+import json, time
+began, children = time.monotonic() + 0.1, []
+for number, arguments in enumerate(json.loads({arguments!r})):
+    child = os.fork()
+    if not child:
+        os.dup2(os.open(f".said-by-{{number}}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+        sys.argv = ["dilannot", *arguments]
+        {before}
+        time.sleep(max(0, began - time.monotonic()))
+        dilannot.cli.main()
+    children.append(child)
+codes = [[child, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])] for child in children]
+open(".codes", "w").write(json.dumps(codes))
+os._exit(0)
+"""
+
+
+def together(
+    commands: Commands, arguments: Sequence[Sequence[object]], before: str = "pass"
+) -> list[tuple[int, int, str]]:
+    """Commands that all begin in the same moment: process, exit code and stderr of each."""
+    text = json.dumps([[*map(str, each)] for each in arguments])
+    running = commands.run(before=TOGETHER.format(arguments=text, before=before))
+    assert running.code == 0, running.errors
+    codes = json.loads((commands.folder / ".codes").read_text())
+    said = [(commands.folder / f".said-by-{number}").read_text() for number in range(len(codes))]
+    return [(pid, code, words) for (pid, code), words in zip(codes, said, strict=True)]
 
 
 def until(condition: object, seconds: float = 60) -> None:

@@ -80,7 +80,7 @@ def test_files_are_small_and_say_what_they_are(path: Path) -> None:
     assert path.stem not in ("utils", "util", "helpers", "misc", "common")
 
 
-@pytest.mark.parametrize("statement", ["import dilannot.cli", "import dilannot.annotate.write"])
+@pytest.mark.parametrize("statement", ["import dilannot.cli", "import dilannot.annotate.finish"])
 def test_torch_is_not_imported_before_it_is_needed(statement: str) -> None:
     code = f"import sys; {statement}; print(sorted({{'torch', 'h5py', 'matplotlib'}} & set(sys.modules)))"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

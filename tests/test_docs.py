@@ -7,11 +7,15 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
+from conftest import REPOSITORY, Inputs, make_run
 
+from dilannot.annotate.annotate import annotate
+from dilannot.annotate.plan import Scope
 from dilannot.cli import cli
 from dilannot.data import schema
+from dilannot.formats.calls import COLUMNS
 from dilannot.run import FILES
+from dilannot.tracks import read_manifest
 
 DOCS = REPOSITORY / "docs"
 PAGES = [
@@ -56,6 +60,18 @@ def test_the_format_page_names_every_array() -> None:
 def test_the_run_page_names_every_file() -> None:
     page = (DOCS / "reference" / "run-folder.md").read_text()
     assert all(f"`{name}`" in page for name in FILES)
+
+
+def test_the_tracks_page_names_every_field_and_column(inputs: Inputs, tmp_path: Path) -> None:
+    annotate(
+        make_run(tmp_path / "run", inputs.genome, "toy-blocks"),
+        output=tmp_path / "tracks",
+        scope=Scope(regions=["chrM"]),
+    )
+    record = read_manifest(tmp_path / "tracks")
+    page = (DOCS / "reference" / "tracks-folder.md").read_text()
+    assert all(f"`{name}`" in page for name in (*record, *record["tracks"][0], *COLUMNS))
+    assert f"# The tracks folder, version {record['format_version']}" in page
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from dilannot.annotate.annotate import annotate
+from dilannot.annotate.plan import Scope
 from dilannot.evaluate import evaluate
 from dilannot.training.settings import Settings
 from dilannot.training.train import train
@@ -24,7 +25,7 @@ def test_the_whole_way(dataset: Path, tmp_path: Path) -> None:
     for one, other in zip(results["cpu"].scores.pr_auc, results["cuda"].scores.pr_auc, strict=True):
         assert one == pytest.approx(other, abs=0.01)
     for device in ("cpu", "cuda"):
-        annotate(run, output=tmp_path / f"tracks-{device}", regions=["chr2"], device=device)
+        annotate(run, output=tmp_path / f"tracks-{device}", scope=Scope(["chr2"]), device=device)
     for row in json.loads((tmp_path / "tracks-cpu" / "tracks.json").read_text())["tracks"]:
         values = []
         for device in ("cpu", "cuda"):

@@ -53,6 +53,34 @@ class ToyBlocks(nn.Module):
         return Context(self.BEFORE * self.STRIDE, self.AFTER * self.STRIDE + self.STRIDE - 1, self.STRIDE)
 
 
+@register("toy-around")
+class ToyAround(nn.Module):
+    """A block of `stride` nt has as logit a weighted sum of all bases from `before` to `after` its first one.
+
+    Any context: it need not reach the block's own end. Left is not right, and A is not T; N and what lies outside
+    count for nothing. Sums are exact in float32, so that no bit depends on what is computed together.
+    """
+
+    def __init__(self, n_outputs: int, *, before: int = 3, after: int = 1, stride: int = 1) -> None:
+        super().__init__()
+        self.before, self.after, self.stride = before, after, stride
+        places = torch.arange(before + after + 1) + 1.7
+        weights = torch.stack([torch.sin((marker + 1.3) * places) for marker in range(n_outputs)])
+        self.weights = nn.Parameter((weights[:, None] * 256 / len(places) ** 0.5).round() / 64)
+        self.register_buffer("values", torch.tensor([0, 0.5, -0.25, 1, -1.25]))
+
+    def forward(self, sequence: Tensor, keep: tuple[int, int] | None = None) -> Tensor:
+        start, end = keep or (0, sequence.shape[1])
+        values = self.values[sequence.int()][:, None]
+        reach = max(0, self.after - self.stride + 1)
+        padded = nn.functional.pad(values, (self.before, -sequence.shape[1] % self.stride + reach))
+        logits = nn.functional.conv1d(padded, self.weights, stride=self.stride)
+        return logits.repeat_interleave(self.stride, dim=2)[:, :, start:end]
+
+    def context(self) -> Context:
+        return Context(self.before, self.after, self.stride)
+
+
 @register("toy-bin", output="window")
 class ToyBin(nn.Module):
     """One logit a marker from the base composition of the whole window."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -10,28 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dilannot.annotate.blocks import Block, shard_of
-from dilannot.annotate.estimate import Estimate, estimate
+from dilannot.annotate.blocks import Block
+from dilannot.annotate.estimate import Estimate, describe, estimate
 from dilannot.annotate.finish import finish_of
-from dilannot.annotate.parts import begin, forget, hidden
-from dilannot.annotate.plan import DEFAULTS, EVERYTHING, Plan, Scope, Settings, find_target, make_plan
+from dilannot.annotate.parts import begin, forget_if_empty, hidden
+from dilannot.annotate.plan import DEFAULTS, EVERYTHING, Scope, Settings
+from dilannot.annotate.prepare import Work, cores, prepared, warn_of_coarse_tracks
 from dilannot.annotate.publish import check_output, publish
 from dilannot.annotate.shards import Shard
 from dilannot.annotate.store import Appender, Record, read_records
 from dilannot.annotate.stream import Engine, stream
-from dilannot.annotate.walk import walk_of
 from dilannot.errors import ENVIRONMENT, DilannotError
-from dilannot.formats import bigbed
-from dilannot.models import context_of
-from dilannot.models.inference import fixed_output, for_inference, for_markers
 from dilannot.outputs import check_space, locked, make_folder, nearest_folder, removed_if_empty
-from dilannot.predict import choose_device, predicting
 from dilannot.progress import Progress, Silent, Task
-from dilannot.run import Which, load_network, read_run
+from dilannot.run import Which
 
 _WORTH_A_PROBE = 1_000_000  # nt
 _LESS = "free some space, or write less: --bin, --min-score, --markers, --region"
-_ON_A_GPU = 8  # tiles together
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,21 +99,19 @@ def annotate(
     ) as work:  # fmt: skip
         plan = work.plan
         check_output(output, finish_of(plan.record, hidden(output), []).files(), force=force)
+        warn_of_coarse_tracks(plan, progress)
         make_folder(output)
         with ExitStack() as stack:
             stack.enter_context(removed_if_empty(output))
             if shard is None:
                 stack.enter_context(locked(output))
             begin(output, plan.record, force=force and shard is None)
+            stack.enter_context(_forgotten_if_empty(output))
             stack.enter_context(locked(part := hidden(output) / (shard or Shard(1, 1)).file))
             with _told(part, progress):
                 records = _make(part, work, threads, progress)
-            if not any(record.nucleotides for record in records) and shard is None:
-                forget(output)
-                raise DilannotError("nothing but N in the regions asked for", where=plan.target.genome.path)
-            nucleotides = sum(record.nucleotides for record in records)
-            rows = publish(output, plan.record, records, threads, progress) if shard is None else []
-            return Annotation(output, nucleotides, rows)
+                rows = publish(output, plan.record, records, threads, progress) if shard is None else []
+            return Annotation(output, sum(record.nucleotides for record in records), rows)
 
 
 def survey(
@@ -153,89 +145,31 @@ def survey(
         check_output(output, finish_of(work.plan.record, hidden(output), []).files(), force=force)
         guess = estimate(work.engine, work.blocks, threads)
         _check_disk(nearest_folder(output), guess, 0)
-        return [*describe(work, work.blocks, guess, threads), f"into {output}"]
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """An annotation that may begin.
-
-    Attributes
-    ----------
-    plan
-        All that its result depends on.
-    blocks
-        To be made: all, or those of a shard.
-    engine
-        Makes them.
-    """
-
-    plan: Plan
-    blocks: Sequence[Block]
-    engine: Engine
+        return [*describe(work.engine, work.blocks, guess, threads), f"into {output}"]
 
 
 @contextmanager
-def prepared(
-    run: Path,
-    genome: Path | None,
-    scope: Scope,
-    settings: Settings,
-    shard: Shard | None,
-    *,
-    weights: Which = "best",
-    batch_size: int | None = None,
-    device: str = "auto",
-    trust_code: bool = False,
-    progress: Progress,
-) -> Iterator[Work]:
-    """Check all that was asked for and load the network; see `annotate`."""
-    settings.check()
-    record, where = read_run(run), choose_device(device)
-    if settings.bigbed:
-        bigbed.check_can_write()
-    if settings.bin_length > 1 and record.output == "window":
-        raise DilannotError(f"this network decides on bins of {record.window} nt anyway", where="--bin")
-    target = find_target(record, genome, scope, progress)
-    loaded = load_network(record, weights, trust_code=trust_code)
-    network = for_markers(for_inference(loaded.network), target.chosen).to(where)
-    context = None if record.output == "window" else context_of(loaded.network)
-    walk = walk_of(
-        network, record, context, settings.tile, training_windows=settings.training_windows,
-        both_strands=settings.both_strands, bin_length=settings.bin_length,
-    )  # fmt: skip
-    plan = make_plan(record, target, settings, loaded, walk.size, shard.count if shard else 1)
-    blocks = shard_of(plan.blocks, shard.number, shard.count) if shard else plan.blocks
-    together = batch_size or (1 if where.type == "cpu" else _ON_A_GPU)
-    engine = Engine(walk, target.genome, plan.rules, where, together, progress)
-    _warn_of_coarse_tracks(plan, progress)
-    with predicting(network), fixed_output(network):
-        yield Work(plan, blocks, engine)
-
-
-def _warn_of_coarse_tracks(plan: Plan, progress: Progress) -> None:
-    low = int((plan.rules.thresholds < 1 / plan.rules.steps).sum())
-    if low:
-        progress.warn(
-            f"{low} of {len(plan.rules.thresholds)} markers are called below {1 / plan.rules.steps:g}, the step of a "
-            "track: their bigWigs show little, their BEDs are right; --precision 0.001 shows more"
-        )
+def _forgotten_if_empty(output: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            forget_if_empty(output)
+        raise
 
 
 @contextmanager
 def _told(part: Path, progress: Progress) -> Iterator[None]:
-    """When work stops before its end, say that it can go on; where nothing was made yet, leave nothing."""
+    """When work stops before its end, say that it can go on; where nothing was made yet, leave no file."""
     try:
         yield
     except BaseException as error:
         size = part.stat().st_size if part.exists() else 0
-        if size and isinstance(error, KeyboardInterrupt | SystemExit):
+        if size and isinstance(error, KeyboardInterrupt | SystemExit | OSError):
             progress.say(f"{size / 1e6:,.1f} MB are made and kept: the same command goes on")
         elif not size:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
-                if not list(part.parent.glob("part-*.blocks")):
-                    forget(part.parent.parent)
         raise
 
 
@@ -269,58 +203,23 @@ def _append_all(appender: Appender, engine: Engine, blocks: Sequence[Block], thr
     nucleotides, began = 0, time.monotonic()
     with closing(stream(engine, blocks, threads)) as finished:
         for made in finished:
+            # What was read before a change is right; what may not be is not kept.
+            engine.genome.check_unchanged()
             appender.append(made.record)
             nucleotides += len(made.block.kept)
             task.advance(len(made.block.kept), f"{nucleotides / (time.monotonic() - began):,.0f} nt/s")
-    engine.genome.check_unchanged()
 
 
 def _announce(work: Work, left: Sequence[Block], there: int, part: Path, threads: int, progress: Progress) -> None:
     """Say what is going to be done, and refuse what the disk cannot hold."""
-    nucleotides = sum(len(block.kept) for block in left)
-    if nucleotides < _WORTH_A_PROBE:
-        _say_all(describe(work, left, None, threads), progress)
-        return
-    guess = estimate(work.engine, left, threads)
-    _say_all(describe(work, left, guess, threads), progress)
-    _check_disk(part.parent, guess, there)
+    worth_it = sum(len(block.kept) for block in left) >= _WORTH_A_PROBE
+    guess = estimate(work.engine, left, threads) if worth_it else None
+    for line in describe(work.engine, left, guess, threads):
+        progress.say(line)
+    if guess is not None:
+        _check_disk(part.parent, guess, there)
 
 
 def _check_disk(folder: Path, guess: Estimate, there: int) -> None:
     """Records and finished files lie there at the same time; of `there` bytes of records, the files come too."""
     check_space(folder, int(2 * guess.bytes + there), "this annotation", remedy=_LESS)
-
-
-def describe(work: Work, blocks: Sequence[Block], guess: Estimate | None, threads: int) -> list[str]:
-    """What is going to be done, in a line or two."""
-    nucleotides = sum(len(block.kept) for block in blocks)
-    tiles = sum(-(-len(block.kept) // work.engine.walk.size) for block in blocks)
-    target = work.plan.target
-    lines = [
-        f"{nucleotides:,} nt of {target.genome.path.name} in {tiles:,} tiles of {work.engine.walk.size:,} nt, "
-        f"{len(target.markers)} markers, on {work.engine.device} ({threads} thread{'s'[: threads > 1]})"
-    ]
-    if guess is not None:
-        disk = f"{_size(guess.bytes)} of tracks (twice that while they are made)"
-        lines.append(f"about {_duration(guess.seconds)}, {disk}, {_size(guess.memory)} of memory")
-    return lines
-
-
-def _say_all(lines: Sequence[str], progress: Progress) -> None:
-    for line in lines:
-        progress.say(line)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _size(count: float) -> str:
-    return f"{count / 1e6:,.0f} MB" if count < 1e9 else f"{count / 1e9:,.1f} GB"
-
-
-def cores() -> int:
-    """CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

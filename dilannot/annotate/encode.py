@@ -85,12 +85,25 @@ class Room:
     """Arrays that the compiled loop writes into; one for each thread, used again for every piece."""
 
     def __init__(self, markers: int) -> None:
-        most = markers * _AT_ONCE
         self.mask = np.zeros((markers, _AT_ONCE), np.bool_)
-        self.runs = np.empty(most, np.uint32), np.empty(most, np.uint32), np.empty(most, np.uint16)
         self.counts = np.empty(markers, np.int64)
-        self.marker = np.empty(most // 2 + markers, np.int32)
-        self.stretches = tuple(np.empty(len(self.marker), STRETCH[name]) for name in ("start", "end", "max", "summit"))
+        self._runs_of(markers * _AT_ONCE)
+        self._stretches_of(markers * (_AT_ONCE // 2 + 1))
+
+    def make_sure(self, positions: int, unit: int) -> None:
+        """There is space for all that so many positions, in scores of `unit`, may become."""
+        if positions > len(self.runs[0]):
+            self._runs_of(positions)
+        # Of a score's positions every other may be N. Where each has its own, a call needs two: itself, and a gap.
+        if unit > 1 and positions + len(self.counts) > len(self.marker):
+            self._stretches_of(positions + len(self.counts))
+
+    def _runs_of(self, most: int) -> None:
+        self.runs = np.empty(most, np.uint32), np.empty(most, np.uint32), np.empty(most, np.uint16)
+
+    def _stretches_of(self, most: int) -> None:
+        self.marker = np.empty(most, np.int32)
+        self.stretches = tuple(np.empty(most, STRETCH[name]) for name in ("start", "end", "max", "summit"))
 
 
 class TileEncoder:
@@ -205,8 +218,7 @@ class TileEncoder:
         mask = _of_width(room.mask, -(-scores.shape[1] // 8) * 8)
         mask[:, scores.shape[1] :] = False
         np.greater_equal(scores, cut[:, None], out=mask[:, : scores.shape[1]])
-        if (most := np.count_nonzero(mask) * unit) > len(room.runs[0]):
-            room.runs = np.empty(most, np.uint32), np.empty(most, np.uint32), np.empty(most, np.uint16)
+        room.make_sure(np.count_nonzero(mask) * unit, unit)
         runs, ended = encode(  # type: ignore[no-untyped-call]
             scores, mask, mask.view(np.uint64), least, np.float32(rules.steps), thresholds, self._wanted,
             self._origin, offset, unit, rules.merge_gap, *self._open,

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import resource
-from collections.abc import Iterable, Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
@@ -28,14 +29,13 @@ from dilannot.formats.bigwig import BigWigWriter
 from dilannot.formats.bigwig_sections import SUMMARY, ZOOM
 from dilannot.formats.calls import Calls, write_calls, write_combined
 from dilannot.genome.intervals import parse_region
-from dilannot.outputs import move_into_place
+from dilannot.outputs import named, to_disk
 from dilannot.progress import Progress
 
 COMBINED = "calls"
 _GROUP = 16  # markers that one thread makes at the same time
-_SPARE = 40  # files that are open for other reasons
+_SPARE = 8  # files that others may open meanwhile
 _JOURNAL = "finished.jsonl"
-_CALLS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def blocks_in(annotation: dict[str, Any]) -> list[Block]:
 
 
 def finish(work: Finish, threads: int, progress: Progress) -> list[Written]:
-    """Make all files, in order of the tracks; those that `work.folder` has already stay.
+    """Make all files, in order of the tracks; those that `work.folder` has already, and its journal knows, stay.
 
     Raises
     ------
@@ -138,25 +138,34 @@ def finish(work: Finish, threads: int, progress: Progress) -> list[Written]:
     """
     work.folder.mkdir(exist_ok=True)
     done = _read_journal(work.folder / _JOURNAL)
-    left = [i for i, track in enumerate(work.tracks) if track.name not in done]
-    groups = _groups(left, _group_size(threads, len({record.path for record in work.records})))
-    with progress.task("writing tracks", len(left)) as task, ThreadPoolExecutor(threads) as pool:
-        try:
-            for made in as_completed([pool.submit(_finish_group, work, group) for group in groups]):
-                _append_to_journal(work.folder / _JOURNAL, made.result())
-                done |= {written.name: written for written in made.result()}
-                task.advance(len(made.result()))
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-    _combine(work)
+    left = [i for i, track in enumerate(work.tracks) if track.name not in done or not _is_there(work, track)]
+    with Reader(sorted({record.path for record in work.records})) as reader:
+        threads, size = _at_once(threads)
+        groups = _groups(left, size)
+        with progress.task("writing tracks", len(left)) as task, ThreadPoolExecutor(threads) as pool:
+            try:
+                for made in as_completed([pool.submit(_finish_group, work, reader, group) for group in groups]):
+                    _append_to_journal(work.folder / _JOURNAL, made.result())
+                    done |= {written.name: written for written in made.result()}
+                    task.advance(len(made.result()))
+            except BaseException:
+                reader.stop.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+        _combine(work, reader)
     return [done[track.name] for track in work.tracks]
 
 
-def _group_size(threads: int, parts: int) -> int:
+def _is_there(work: Finish, track: Track) -> bool:
+    return all((work.folder / name).exists() for name in (f"{track.name}.bw", *work.bed_files(track.name)))
+
+
+def _at_once(threads: int) -> tuple[int, int]:
+    """Threads, and markers of each, for which there are file handles."""
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    free = (allowed if allowed != resource.RLIM_INFINITY else 1 << 16) - _SPARE
-    return max(1, min(_GROUP, (free // threads - parts) // 2))
+    free = allowed - len(os.listdir("/dev/fd")) - _SPARE if allowed != resource.RLIM_INFINITY else 1 << 16
+    threads = max(1, min(threads, free // 2))
+    return threads, max(1, min(_GROUP, free // threads - 1))
 
 
 def _groups(markers: Sequence[int], size: int) -> list[slice]:
@@ -166,13 +175,13 @@ def _groups(markers: Sequence[int], size: int) -> list[slice]:
     return [slice(at, min(at + size, end)) for begin, end in stretches for at in range(begin, end, size)]
 
 
-def _finish_group(work: Finish, group: slice) -> list[Written]:
-    with Reader(sorted({record.path for record in work.records})) as reader:
-        bases = _write_bigwigs(work, reader, group)
-        return [
-            Written(track.name, count, *_write_bed(work, track, contigs))
-            for track, count, contigs in zip(work.tracks[group], bases, _calls(work, reader, group), strict=True)
-        ]
+def _finish_group(work: Finish, reader: Reader, group: slice) -> list[Written]:
+    bases = _write_bigwigs(work, reader, group)
+    return [
+        Written(track.name, count, *_write_bed(work, track, contigs))
+        for track, count, contigs in zip(work.tracks[group], bases, _calls(work, reader, group), strict=True)
+        if reader.is_wanted()
+    ]
 
 
 def _write_bigwigs(work: Finish, reader: Reader, group: slice) -> list[int]:
@@ -181,7 +190,7 @@ def _write_bigwigs(work: Finish, reader: Reader, group: slice) -> list[int]:
     contigs = [block.contig for block in work.blocks]
     coarse = [bytearray() for _ in names]
     with ExitStack() as stack:
-        writers = [stack.enter_context(BigWigWriter(_temporary(work.folder, name), work.lengths)) for name in names]
+        writers = [stack.enter_context(BigWigWriter(work.folder / name, work.lengths)) for name in names]
         for record, contig in zip(work.records, contigs, strict=True):
             for writer, (table, data) in zip(writers, reader.sections(record, "value", group), strict=True):
                 writer.add_values(contig, table, data)
@@ -195,106 +204,94 @@ def _write_bigwigs(work: Finish, reader: Reader, group: slice) -> list[int]:
         for at, writer in enumerate(writers):
             writer.finish(np.frombuffer(coarse[at], ZOOM), blocks[:, at])
     for name in names:
-        move_into_place(_temporary(work.folder, name), work.folder / name)
+        to_disk(work.folder / name)
     return [int(total) for total in blocks["bases"].sum(axis=0)]
 
 
 def _calls(work: Finish, reader: Reader, group: slice) -> list[list[tuple[str, Calls]]]:
     """Calls of each track, contig by contig."""
-    tracks = work.tracks[group]
-    calls: list[list[tuple[str, Calls]]] = [[] for _ in tracks]
-    of_contig = groupby(zip(work.records, work.blocks, strict=True), key=lambda pair: pair[1].kept.contig)
-    for contig, pairs in of_contig:
-        parts = [bytearray() for _ in tracks]
-        for record, _ in pairs:
-            for part, (rows, _) in zip(parts, reader.rows(record, "stretch_counts", "stretches", group), strict=True):
-                part += rows.tobytes()
-        for into, part, track in zip(calls, parts, tracks, strict=True):
-            into.append((contig, joined(np.frombuffer(part, STRETCH), track.rule)))
-    return calls
+    of_contigs = [(contig, _calls_on(work, reader, records, group)) for contig, records in _contigs(work)]
+    return [[(contig, calls[at]) for contig, calls in of_contigs] for at in range(group.stop - group.start)]
+
+
+def _calls_on(work: Finish, reader: Reader, records: Sequence[Record], group: slice) -> list[Calls]:
+    """Calls of each track on the contig of these records."""
+    stretches = [bytearray() for _ in work.tracks[group]]
+    for record in records:
+        for into, (rows, _) in zip(stretches, reader.rows(record, "stretch_counts", "stretches", group), strict=True):
+            into += rows.tobytes()
+    return [
+        joined(np.frombuffer(each, STRETCH), track.rule)
+        for each, track in zip(stretches, work.tracks[group], strict=True)
+    ]
+
+
+def _contigs(work: Finish) -> Iterator[tuple[str, list[Record]]]:
+    pairs = groupby(zip(work.records, work.blocks, strict=True), key=lambda pair: pair[1].kept.contig)
+    for contig, of_contig in pairs:
+        yield contig, [record for record, _ in of_contig]
 
 
 def _write_bed(work: Finish, track: Track, contigs: list[tuple[str, Calls]]) -> tuple[int, int]:
-    """The track's BED, and for the one of all tracks its calls as they are; how many, and bases they cover."""
+    """The BED of a track; how many calls, and bases they cover."""
     bed, *index = work.bed_files(track.name)
-    count = write_calls(
-        _temporary(work.folder, bed), contigs, name=track.name, threshold=track.rule.threshold, lengths=work.lengths,
-        bgzip=work.bgzip,
-    )  # fmt: skip
-    move_into_place(_temporary(work.folder, bed), work.folder / bed)
+    with named(work.folder / bed):
+        count = write_calls(
+            work.folder / bed, contigs, name=track.name, threshold=track.rule.threshold, lengths=work.lengths,
+            bgzip=work.bgzip,
+        )  # fmt: skip
+    to_disk(work.folder / bed)
     if index:
         index_bed(work.folder / bed, work.folder / index[0], work.lengths)
-    with open(_binary(work, track), "wb") as handle:
-        handle.write(np.array([len(calls) for _, calls in contigs], np.int64).tobytes())
-        for _, calls in contigs:
-            handle.write(calls.tobytes())
-    rows = np.concatenate([np.zeros(0, STRETCH), *(calls for _, calls in contigs)])
-    return count, int((rows["end"].astype(np.int64) - rows["start"]).sum())
+        to_disk(work.folder / index[0])
+    return count, sum(int((calls["end"].astype(np.int64) - calls["start"]).sum()) for _, calls in contigs)
 
 
-def _combine(work: Finish) -> None:
-    """One sorted BED of all tracks, from the calls each left, and a bigBed of it."""
+def _combine(work: Finish, reader: Reader) -> None:
+    """One sorted BED of all tracks, and a bigBed of it; a contig's calls are in memory together."""
     bed, *index = work.bed_files(COMBINED)
-    parts = write_combined(
-        _temporary(work.folder, bed),
-        _contigs_of_all(work),
-        names=[track.marker for track in work.tracks],
-        thresholds=[track.rule.threshold for track in work.tracks],
-        lengths=work.lengths,
-        bgzip=work.bgzip,
+    groups = _groups(range(len(work.tracks)), _GROUP)
+    contigs = (
+        (contig, [[calls] for group in groups for calls in _calls_on(work, reader, records, group)])
+        for contig, records in _contigs(work)
     )
-    move_into_place(_temporary(work.folder, bed), work.folder / bed)
+    with named(work.folder / bed):
+        parts = write_combined(
+            work.folder / bed,
+            contigs,
+            names=[track.marker for track in work.tracks],
+            thresholds=[track.rule.threshold for track in work.tracks],
+            lengths=work.lengths,
+            bgzip=work.bgzip,
+        )
+    to_disk(work.folder / bed)
     if index:
         index_bed(work.folder / bed, work.folder / index[0], work.lengths)
-    if work.bigbed:
-        write_bigbed(work.folder / f"{COMBINED}.bb", work.folder / bed, parts, work.lengths)
-
-
-def _contigs_of_all(work: Finish) -> Iterator[tuple[str, list[Iterable[Calls]]]]:
-    """Contig after contig, the calls of every track a few at a time."""
-    contigs = _contigs(work)
-    counts = np.stack([np.fromfile(_binary(work, track), np.int64, len(contigs)) for track in work.tracks])
-    first = np.cumsum(counts, axis=1) - counts
-    for at, contig in enumerate(contigs):
-        sources: list[Iterable[Calls]] = [()] * len(work.tracks)
-        for i in np.flatnonzero(counts[:, at]).tolist():
-            path, offset = _binary(work, work.tracks[i]), 8 * len(contigs) + int(first[i, at]) * STRETCH.itemsize
-            sources[i] = _read_calls(path, offset, int(counts[i, at]))
-        yield contig, sources
-
-
-def _contigs(work: Finish) -> list[str]:
-    return list(dict.fromkeys(block.kept.contig for block in work.blocks))
-
-
-def _read_calls(path: Path, offset: int, count: int) -> Iterator[Calls]:
-    for at in range(0, count, _CALLS_AT_ONCE):
-        size = min(_CALLS_AT_ONCE, count - at)
-        yield np.fromfile(path, STRETCH, size, offset=offset + at * STRETCH.itemsize)
-
-
-def _binary(work: Finish, track: Track) -> Path:
-    return work.folder / f"{track.name}.calls"
-
-
-def _temporary(folder: Path, name: str) -> Path:
-    return folder / f"{name}.tmp"
+        to_disk(work.folder / index[0])
+    if work.bigbed and write_bigbed(work.folder / f"{COMBINED}.bb", work.folder / bed, parts, work.lengths):
+        to_disk(work.folder / f"{COMBINED}.bb")
 
 
 def _read_journal(path: Path) -> dict[str, Written]:
-    """Tracks that were finished; a line that was cut is one that was not."""
+    """Tracks that were finished; a line that was cut or changed is one that was not."""
     done = {}
     with suppress(FileNotFoundError):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            with suppress(ValueError, TypeError):
-                written = Written(**json.loads(line))
+        for line in path.read_bytes().split(b"\n"):
+            checksum, _, text = line.partition(b" ")
+            if checksum == _checksum(text):
+                written = Written(**json.loads(text))
                 done[written.name] = written
     return done
 
 
 def _append_to_journal(path: Path, made: Sequence[Written]) -> None:
-    with open(path, "a", encoding="utf-8") as handle:
+    lines = [json.dumps(asdict(each)).encode() for each in made]
+    with named(path), open(path, "ab") as handle:
         # Line ends come first: what was cut does not spoil what follows.
-        handle.write("".join("\n" + json.dumps(asdict(each)) for each in made))
+        handle.write(b"".join(b"\n" + _checksum(line) + b" " + line for line in lines))
         handle.flush()
         os.fsync(handle.fileno())
+
+
+def _checksum(line: bytes) -> bytes:
+    return b"%08x" % zlib.crc32(line)

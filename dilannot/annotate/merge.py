@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dilannot.annotate.annotate import Annotation, cores
+from dilannot.annotate.annotate import Annotation
 from dilannot.annotate.finish import blocks_in, finish_of
-from dilannot.annotate.parts import all_locked, collect, hidden, parts_of, read_begun
+from dilannot.annotate.parts import all_locked, begin, collect, hidden, parts_of, read_begun, was_begun
+from dilannot.annotate.prepare import cores
 from dilannot.annotate.publish import check_output, publish
 from dilannot.errors import DilannotError
-from dilannot.outputs import locked
+from dilannot.outputs import locked, make_folder, removed_if_empty
 from dilannot.progress import Progress, Silent
 
 
@@ -22,9 +23,9 @@ def merge(
     Parameters
     ----------
     output
-        Folder that `annotate` was given, where the tracks go.
+        Folder that `annotate` was given, where the tracks go; or a new one.
     others
-        More of them, with shards that were made elsewhere.
+        More that it was given, with shards that were made elsewhere; they stay as they are.
     threads
         At work at the same time; one per core by default.
 
@@ -34,12 +35,16 @@ def merge(
         Nothing to merge, shards of different annotations, one that is still written or not complete, or a full disk.
     """
     progress = progress or Silent()
-    annotation = read_begun(output)
+    others = [other for other in others if other.resolve() != output.resolve()]
+    first = output if was_begun(output) or not others else others[0]
+    annotation = read_begun(first)
     for other in others:
         if read_begun(other) != annotation:
-            raise DilannotError(f"holds shards of another annotation than {output}", where=other)
-    with locked(output), all_locked(parts := parts_of([output, *others])):
-        check_output(output, finish_of(annotation, hidden(output), []).files(), force=True)
+            raise DilannotError(f"holds shards of another annotation than {first}", where=other)
+    check_output(output, finish_of(annotation, hidden(output), []).files(), force=False)
+    make_folder(output)
+    with removed_if_empty(output), locked(output), all_locked(parts := parts_of([output, *others])):
         records = collect(parts, len(blocks_in(annotation)))
+        begin(output, annotation)
         rows = publish(output, annotation, records, threads or cores(), progress)
     return Annotation(output, sum(record.nucleotides for record in records), rows)

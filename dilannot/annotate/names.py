@@ -22,8 +22,10 @@ def safe_names(names: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
         digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
         if len(safe) > MAX_BYTES:
             safe = f"{safe[: MAX_BYTES - 9]}-{digest[:8]}"
-        if safe.lower() in used:
-            safe = f"{safe[: MAX_BYTES - 17]}-{digest[:16]}"
+        stem = safe[: MAX_BYTES - 17]
+        while safe.lower() in used:
+            safe = f"{stem}-{digest[:16]}"
+            digest = hashlib.sha256(digest.encode()).hexdigest()
         used.add(safe.lower())
         result.append(safe)
     return result

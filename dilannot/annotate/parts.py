@@ -3,25 +3,29 @@
 .annotation/annotation.json         all that the result depends on; a run that differs is refused
 .annotation/part-1-of-4.blocks      records of blocks, one file for each shard
 .annotation/files/                  finished files, until all of them move to their final names
+.annotation/published.json          files that may lie under final names by then, those of former tracks too
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from dilannot.annotate.store import Record, read_records
 from dilannot.errors import DilannotError
-from dilannot.outputs import locked, make_folder
+from dilannot.outputs import locked, make_folder, write_json
 
 HIDDEN = ".annotation"
 _RECORD = "annotation.json"
+_PUBLISHED = "published.json"
+_DIGEST = "sha256"  # of the record's other fields: a flipped bit would make other tracks
 _PART = re.compile(r"part-(\d+)-of-(\d+)\.blocks")
 
 # What to call a difference: options where there is one.
@@ -53,22 +57,53 @@ def begin(output: Path, record: dict[str, Any], *, force: bool = False) -> bool:
     DilannotError
         Another one was begun there.
     """
+    record = json.loads(json.dumps(record))
+    if force and _is_another(output, record):
+        _begin_anew(output)
     folder = hidden(output)
-    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-    if force and was_begun(output) and _differs(read_begun(output), json.loads(text)):
-        forget(output)
     make_folder(folder)
     own = folder / f".{_RECORD}.tmp-{os.getpid()}"
     try:
-        own.write_text(text, encoding="utf-8")
+        write_json(own, record | {_DIGEST: _digest(record)})
         os.link(own, folder / _RECORD)
     except FileExistsError:
-        if key := _differs(read_begun(output), json.loads(text)):
-            raise _is_another(key, read_begun(output).get(key), record[key], output) from None
+        before = read_begun(output)
+        if key := _differs(before, record):
+            raise _refused(key, before.get(key), record[key], output) from None
         return True
     finally:
         own.unlink(missing_ok=True)
     return False
+
+
+def _is_another(output: Path, record: dict[str, Any]) -> bool:
+    """Whether what was begun there, if anything was, differs or is damaged."""
+    try:
+        return was_begun(output) and _differs(read_begun(output), record) is not None
+    except DilannotError:
+        return True
+
+
+def _begin_anew(output: Path) -> None:
+    """Forget what was begun, but not which files it may have left under final names."""
+    published = read_published(output)
+    forget(output)
+    if published:
+        make_folder(hidden(output))
+        write_published(output, published)
+
+
+def read_published(output: Path) -> list[str]:
+    """Names that an annotation which is not finished may have given to files."""
+    with suppress(OSError, ValueError):
+        names = json.loads((hidden(output) / _PUBLISHED).read_text(encoding="utf-8"))
+        return [Path(str(name)).name for name in names] if isinstance(names, list) else []
+    return []
+
+
+def write_published(output: Path, names: Sequence[str]) -> None:
+    """Keep names, before the first of them is given to a file."""
+    write_json(hidden(output) / _PUBLISHED, list(names))
 
 
 def read_begun(output: Path) -> dict[str, Any]:
@@ -82,13 +117,17 @@ def read_begun(output: Path) -> dict[str, Any]:
     path = hidden(output) / _RECORD
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise DilannotError("no annotation was begun here", where=output) from None
-    except ValueError as error:
-        raise DilannotError(f"is damaged: {error}", where=path, remedy="begin again with --force") from None
-    if not isinstance(record, dict):
+    except ValueError:
+        record = None
+    if not isinstance(record, dict) or record.pop(_DIGEST, None) != _digest(record):
         raise DilannotError("is damaged", where=path, remedy="begin again with --force")
     return record
+
+
+def _digest(record: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def was_begun(output: Path) -> bool:
@@ -96,12 +135,19 @@ def was_begun(output: Path) -> bool:
     return (hidden(output) / _RECORD).exists()
 
 
+def forget_if_empty(output: Path) -> None:
+    """Forget what was begun, unless somebody made something of it, or is about to."""
+    if all(name == _RECORD for name in os.listdir(hidden(output))):
+        forget(output)
+
+
 def forget(output: Path) -> None:
     """Remove all that is not finished."""
-    if hidden(output).exists():
-        # The record goes first: what is left without it is no annotation.
-        (hidden(output) / _RECORD).unlink(missing_ok=True)
-        shutil.rmtree(hidden(output))
+    # All at once: blocks that outlive their record would be taken for those of another annotation.
+    aside = output / f"{HIDDEN}.tmp-{os.getpid()}"
+    with suppress(FileNotFoundError):
+        hidden(output).rename(aside)
+        shutil.rmtree(aside)
 
 
 def _differs(begun: dict[str, Any], asked: dict[str, Any]) -> str | None:
@@ -109,7 +155,7 @@ def _differs(begun: dict[str, Any], asked: dict[str, Any]) -> str | None:
     return next((key for key in asked if begun.get(key) != asked[key]), None)
 
 
-def _is_another(key: str, before: object, now: object, output: Path) -> DilannotError:
+def _refused(key: str, before: object, now: object, output: Path) -> DilannotError:
     name = _OPTIONS.get(key) or _WORDS.get(key) or "--" + key.replace("_", "-")
     detail = f" ({_short(before)}, not {_short(now)})" if not isinstance(now, list) else ""
     return DilannotError(

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dilannot.annotate.finish import Finish, Written, finish, finish_of
-from dilannot.annotate.parts import forget, hidden, was_begun
+from dilannot.annotate.finish import COMBINED, Finish, Written, finish, finish_of
+from dilannot.annotate.parts import forget, hidden, read_published, was_begun, write_published
 from dilannot.annotate.store import Record
 from dilannot.errors import DilannotError
-from dilannot.outputs import check_space, write_json
+from dilannot.outputs import check_space, sweep, write_json
 from dilannot.progress import Progress
 from dilannot.tracks import FORMAT, FORMAT_VERSION, MANIFEST, files_of, read_manifest
 
@@ -30,14 +30,17 @@ def check_output(output: Path, files: Sequence[str], *, force: bool) -> None:
         return
     if not output.is_dir():
         raise DilannotError("exists and is not a directory", where=output, remedy="give another output folder")
+    begun = was_begun(output)
     for name in (MANIFEST, *files):
         if (output / name).is_dir():
             raise DilannotError("is a directory, not a file", where=output / name, remedy="give another output folder")
-        if os.path.lexists(output / name) and not force and not was_begun(output):
+        if os.path.lexists(output / name) and not force and not begun:
+            sweep(output)
             raise DilannotError("exists already", where=output / name, remedy="use --force to overwrite, or another -o")
+    if begun:  # it was looked at then; files that were there may lie beside some of ours by now
+        return
     if (output / MANIFEST).exists():
-        if not was_begun(output):
-            read_manifest(output)
+        read_manifest(output)
         return
     others = [name for name in os.listdir(output) if name not in files and not name.startswith(".")]
     if others:
@@ -67,23 +70,27 @@ def publish(
     DilannotError, OSError
         A disk that is full: what is finished stays for the next time.
     """
+    nucleotides = sum(record.nucleotides for record in records)
+    if not nucleotides:
+        forget(output)
+        raise DilannotError("nothing but N in the regions asked for", where=annotation["genome"])
     folder = hidden(output) / _FILES
     needed = sum(sum(record.sizes) for record in records) - _bytes_in(folder)
     check_space(output, needed, "writing the tracks")
     work = finish_of(annotation, folder, records)
     written = finish(work, threads, progress)
-    names = [name for name in work.files() if (folder / name).exists() or (output / name).exists()]
-    stale = _stale(output, names)
+    # There is no bigBed without a single call.
+    names = [name for name in work.files() if name != f"{COMBINED}.bb" or (folder / name).exists()]
+    ours = {*names, *_former(output)}
     # Without a manifest the folder counts as unfinished, whatever happens between here and the last line.
+    write_published(output, sorted(ours))
     (output / MANIFEST).unlink(missing_ok=True)
     for name in names:
-        if (folder / name).exists():
-            os.replace(folder / name, output / name)
-    for path in stale:
-        path.unlink(missing_ok=True)
+        os.replace(folder / name, output / name)
+    for name in sorted(ours - set(names)):
+        (output / name).unlink(missing_ok=True)
     rows = [_row(work, marker, each) for marker, each in zip(annotation["markers"], written, strict=True)]
     about = {key: value for key, value in annotation.items() if key not in ("markers", "shards")}
-    nucleotides = sum(record.nucleotides for record in records)
     manifest = {"format": FORMAT, "format_version": FORMAT_VERSION, **about, "nucleotides": nucleotides}
     write_json(output / MANIFEST, {**manifest, "tracks": rows, "files": names})
     forget(output)
@@ -94,13 +101,12 @@ def _bytes_in(folder: Path) -> int:
     return sum(entry.stat().st_size for entry in os.scandir(folder)) if folder.exists() else 0
 
 
-def _stale(output: Path, names: Sequence[str]) -> list[Path]:
-    """Files of the tracks that lay there before and are not written again."""
+def _former(output: Path) -> list[str]:
+    """Files of tracks that lay there before, also where their manifest is gone since `publish` was killed."""
     try:
-        before = files_of(read_manifest(output))
+        return read_published(output) + files_of(read_manifest(output))
     except DilannotError:
-        return []
-    return [output / name for name in sorted(set(before) - set(names))]
+        return read_published(output)
 
 
 def _row(work: Finish, marker: dict[str, Any], written: Written) -> dict[str, Any]:

@@ -70,9 +70,10 @@ def _ranks(environment: Mapping[str, str]) -> Shard | None:
     for rank, count, local in (
         ("RANK", "WORLD_SIZE", "LOCAL_RANK"), ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"),
     ):  # fmt: skip
-        if rank in environment and int(environment.get(count, 1)) > 1:
-            number = int(environment[rank])
-            return Shard(number + 1, int(environment[count]), int(environment.get(local, number)))
+        if rank in environment and _integer(environment, count, 1) > 1:
+            number = _integer(environment, rank)
+            shard = Shard(number + 1, _integer(environment, count), _integer(environment, local, number))
+            return _checked(shard, environment, rank)
     return None
 
 
@@ -80,13 +81,26 @@ def _array(environment: Mapping[str, str]) -> Shard | None:
     if "SLURM_ARRAY_TASK_ID" not in environment:
         return None
     here, first, last, step = (
-        int(environment.get(f"SLURM_ARRAY_TASK_{name}", other))
+        _integer(environment, f"SLURM_ARRAY_TASK_{name}", other)
         for name, other in (("ID", 0), ("MIN", 0), ("MAX", 0), ("STEP", 1))
     )
-    count = (last - first) // step + 1
-    if (here - first) % step or count != int(environment.get("SLURM_ARRAY_TASK_COUNT", count)):
+    count = (last - first) // max(step, 1) + 1
+    if (here - first) % max(step, 1) or count != _integer(environment, "SLURM_ARRAY_TASK_COUNT", count):
         raise _refused("auto", "the numbers of this array are not evenly spaced: give I/N")
-    return Shard((here - first) // step + 1, count)
+    return _checked(Shard((here - first) // max(step, 1) + 1, count), environment, "SLURM_ARRAY_TASK_ID")
+
+
+def _integer(environment: Mapping[str, str], name: str, other: int = 0) -> int:
+    text = environment.get(name, str(other))
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise _refused(f"{name}={text}", "give I/N")
+    return int(text)
+
+
+def _checked(shard: Shard, environment: Mapping[str, str], name: str) -> Shard:
+    if not 1 <= shard.number <= shard.count:
+        raise _refused(f"{name}={environment[name]}, of {shard.count}", "give I/N")
+    return shard
 
 
 def _refused(text: str, remedy: str) -> DilannotError:

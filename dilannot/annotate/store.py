@@ -6,8 +6,10 @@ made by copying. It is complete when its checksum is right: of a file that was c
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,9 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from dilannot.annotate.calls import STRETCH
+from dilannot.errors import ENVIRONMENT, DilannotError
 from dilannot.formats.bigwig_sections import SECTION, SUMMARY, ZOOM, Packed
+from dilannot.outputs import named
 
 _MAGIC = b"dlblock1"
 _BYTES = np.dtype(np.uint8)
@@ -121,17 +125,17 @@ class Appender:
         self._path = path
         self._end = self.records[-1].end if self.records else 0
         self._handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
-        os.ftruncate(self._handle, self._end)
+        if os.fstat(self._handle).st_size != self._end:
+            os.ftruncate(self._handle, self._end)
 
     def append(self, record: bytes) -> None:
         """Write a record whole, or leave what a reader does not take for one."""
         view, written = memoryview(record), 0
-        try:
+        with named(self._path):
+            if not os.fstat(self._handle).st_nlink:  # somebody removed the folder: nothing would be left of this
+                raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
             while written < len(view):
                 written += os.pwrite(self._handle, view[written:], self._end + written)
-        except OSError as error:
-            error.filename = str(self._path)
-            raise
         self._end += len(view)
 
     @property
@@ -142,10 +146,8 @@ class Appender:
     def close(self) -> None:
         """Let the disk have everything."""
         try:
-            os.fsync(self._handle)
-        except OSError as error:
-            error.filename = str(self._path)
-            raise
+            with named(self._path):
+                os.fsync(self._handle)
         finally:
             os.close(self._handle)
 
@@ -177,11 +179,28 @@ class Slice:
             row, byte = row + count, byte + size
 
 
+class StoppedError(Exception):
+    """The annotation ends before this is done."""
+
+
 class Reader:
-    """Reads columns of records, of some markers at a time."""
+    """Reads columns of records, of some markers at a time; threads may share it.
+
+    Attributes
+    ----------
+    stop
+        Once set, whoever reads gets a `StoppedError`.
+    """
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        self._handles = {path: os.open(path, os.O_RDONLY) for path in paths}
+        self.stop = threading.Event()
+        self._handles: dict[Path, int] = {}
+        try:
+            for path in paths:
+                self._handles[path] = os.open(path, os.O_RDONLY)
+        except OSError:
+            self.__exit__()
+            raise
 
     def __enter__(self) -> Reader:
         return self
@@ -189,6 +208,12 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         for handle in self._handles.values():
             os.close(handle)
+
+    def is_wanted(self) -> bool:
+        """True; see `stop`."""
+        if self.stop.is_set():
+            raise StoppedError
+        return True
 
     def sections(self, record: Record, kind: str, markers: slice) -> Slice:
         """Sections of `kind` (value or zoom) and their bytes."""
@@ -223,10 +248,10 @@ class Reader:
 
     def _read(self, record: Record, offset: int, size: int) -> bytes:
         parts, handle = [], self._handles[record.path]
-        while size:
+        while size and self.is_wanted():
             part = os.pread(handle, size, offset)
             if not part:
-                raise OSError(0, "was cut while it was read", str(record.path))
+                raise DilannotError("was cut while it was read", where=record.path, exit_code=ENVIRONMENT)
             parts.append(part)
             offset, size = offset + len(part), size - len(part)
         return b"".join(parts)

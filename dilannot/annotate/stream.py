@@ -19,7 +19,7 @@ import torch
 from dilannot.annotate.blocks import Block
 from dilannot.annotate.calls import STRETCH
 from dilannot.annotate.encode import Encoded, Room, Rules, TileEncoder, in_one
-from dilannot.annotate.store import record_of
+from dilannot.annotate.store import StoppedError, record_of
 from dilannot.annotate.walk import Walk
 from dilannot.errors import ENVIRONMENT, DilannotError
 from dilannot.formats.bigwig_sections import pack
@@ -30,10 +30,6 @@ from dilannot.progress import Progress
 
 _ON_A_GPU = 3  # threads that use it at the same time; the others pack
 _AHEAD = 2  # blocks that are done, or waited for, beyond those at work
-
-
-class StoppedError(Exception):
-    """The annotation ends before this block is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +79,7 @@ class Engine:
         """
         with torch.inference_mode():
             tiles = list(self._encoded(block))
+        self._go_on()
         nucleotides = sum(nucleotides for _, nucleotides in tiles)
         encoded = in_one([tile for tile, _ in tiles]) if tiles else _nothing(len(self.rules.least))
         packed = pack(block.contig, encoded.counts, encoded.start, encoded.end, self.rules.values[encoded.level])
@@ -121,8 +118,7 @@ class Engine:
 
     def _read(self, tile: Tile) -> Codes:
         """Base codes of a tile; N where it leaves its contig."""
-        if self.stop.is_set():
-            raise StoppedError
+        self._go_on()
         length = self.genome.contigs[tile.contig].length
         with self._reading:
             inside = self.genome.fetch(tile.contig, max(0, tile.read_start), min(length, tile.read_end))
@@ -151,10 +147,16 @@ class Engine:
         if self.device.type == "cuda":
             sequence = sequence.pin_memory().to(self.device, non_blocking=True)
         for place, probabilities in self.walk.predict(sequence, first, last):
+            self._go_on()
             if not torch.isfinite(probabilities.sum()):
                 raise DilannotError("the network gives no numbers: are its weights damaged?", where=batch[0][0].contig)
             for encoder, of_tile in zip(encoders, probabilities, strict=True):
                 encoder.add(of_tile, place - first, self.walk.unit)
+
+    def _go_on(self) -> None:
+        """Or not: pieces of a tile are the longest that a Ctrl-C waits for."""
+        if self.stop.is_set():
+            raise StoppedError
 
     def _take_less(self, size: int, error: Exception) -> None:
         if size == 1:
@@ -228,10 +230,6 @@ def stream(engine: Engine, blocks: Iterable[Block], threads: int) -> Generator[M
             engine.stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "annotate", initializer=torch.set_num_threads, initargs=(1,))
 
 
 @contextmanager

@@ -93,8 +93,9 @@ class Dense:
     def _one_strand(self, sequence: Tensor, start: int, end: int) -> Iterator[Piece]:
         bias = bias_of(self.network)
         for piece in pieces(self.network, sequence, start, end):
+            # What an unknown network gives may be its own, or one number for many positions: it is left as it is.
             logits = piece.logits if bias is None else piece.logits.add_(bias[:, None])
-            yield piece.start, logits.sigmoid_()
+            yield piece.start, logits.sigmoid() if bias is None else logits.sigmoid_()
 
 
 @dataclass(frozen=True, slots=True)

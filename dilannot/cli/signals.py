@@ -17,9 +17,14 @@ def leave_at_once() -> None:
 
 
 def unwind() -> None:
-    """From here on a signal is an exception, so that what is half written is removed."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    """From here on a signal is an exception, so that what is half written is removed; a second Ctrl-C ends at once."""
+    signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _terminate)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    signal.signal(signal.SIGINT, lambda came, _: os._exit(128 + came))
+    raise KeyboardInterrupt
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

@@ -12,12 +12,11 @@ import torch
 import toy_models  # noqa: F401 (registers)
 from conftest import random_sequence, write_fasta
 
-from dilannot.annotate.stream import stream
-from dilannot.annotate.walk import ExactTiles
 from dilannot.formats.indexed_fasta import Genome
 from dilannot.genome.intervals import Interval
-from dilannot.genome.tiles import cover
+from dilannot.genome.tiles import Context, cover
 from dilannot.models import build, context_of
+from dilannot.models.inference import bias_of, for_inference, pieces
 from dilannot.predict import predicting
 
 # The real network, and the shapes of the real ones made thin so that many tiles are quick; `whole` ones see as far.
@@ -121,9 +120,33 @@ def test_stitched_tiles_equal_one_pass(
             keep = (piece.keep_start - piece.read_start, piece.keep_end - piece.read_start)
             stitched = network(codes[None, piece.read_start : piece.read_end], keep=keep)[0]
             torch.testing.assert_close(stitched, whole[:, piece.keep_start : piece.keep_end], atol=2e-5, rtol=1e-5)
+        check_faster(network, codes[None], whole, region, tile, context)
     # Within a block, places may differ whatever the sequence is.
     of_blocks = whole[:, :: context.stride]
     assert of_blocks.shape[1] < 10 or of_blocks.std(1).max() > 0.05, "what says the same everywhere shows nothing"
+
+
+def check_faster(
+    network: torch.nn.Module,
+    codes: torch.Tensor,
+    whole: torch.Tensor,
+    region: tuple[int, int],
+    tile: int,
+    context: Context,
+) -> None:
+    """So do the pieces of the network that was made for it."""
+    faster = for_inference(network)
+    bias = bias_of(faster)
+    added = 0 if bias is None else bias[:, None]
+    for part in cover(Interval("c", *region), tile, context, whole.shape[1]):
+        at = part.keep_start
+        keep = (at - part.read_start, part.keep_end - part.read_start)
+        for piece in pieces(faster, codes[:, part.read_start : part.read_end], *keep):
+            assert part.read_start + piece.start == at
+            at = part.read_start + piece.end
+            expected = whole[:, part.read_start + piece.start : at]
+            torch.testing.assert_close(piece.logits[0] + added, expected, atol=1e-4, rtol=1e-4)
+        assert at == part.keep_end
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -165,35 +188,3 @@ def test_one_missing_position_of_halo_shows() -> None:
         start = 200 - context.left + context.stride
         short = network(codes[:, start:], keep=(200 - start, 204 - start))
     assert not torch.allclose(short, whole[:, :, 200:204])
-
-
-@pytest.mark.parametrize("batch_size", [1, 3])
-@pytest.mark.parametrize("name", ["toy-blocks", "thin dilated"])
-def test_the_stream_covers_regions_once_and_marks_n(tmp_path: Path, name: str, batch_size: int) -> None:
-    length = 2003
-    genome, network = genome_of(tmp_path, length), network_of(name)
-    context = context_of(network)
-    codes = genome.fetch("c", 0, length)
-    regions = [Interval("c", 3, 700), Interval("c", 701, length)]
-    seen = np.zeros(length, int)
-    with predicting(network):
-        whole = network(torch.from_numpy(codes)[None])[0].sigmoid().numpy()
-        options = {
-            "thresholds": torch.full((3,), 0.5),
-            "batch_size": batch_size,
-            "device": torch.device("cpu"),
-        }
-        last = 0
-        for stretch in stream(ExactTiles(network, context, 5 * context.stride), genome, regions, **options):
-            assert stretch.start >= last
-            last = stretch.start + len(stretch)
-            seen[stretch.start : last] += 1
-            assert (stretch.known == (codes[stretch.start : last] != 0)).all()
-            if stretch.codes is None:
-                assert not stretch.known.any()
-            else:
-                expected = whole[:, stretch.start : last]
-                assert (np.abs(stretch.codes % 128 / 100 - expected) <= 0.005 + 1e-5).all()
-                sure = np.abs(expected - 0.5) > 1e-5
-                assert ((stretch.codes >= 128) == (expected >= 0.5))[sure].all()
-    assert (seen == np.array([0] * 3 + [1] * 697 + [0] + [1] * (length - 701))).all()

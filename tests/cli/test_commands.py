@@ -27,6 +27,7 @@ COMMANDS = (
     "plot",
     "compare",
     "annotate",
+    "merge",
     "info",
     "completion",
 )
@@ -95,6 +96,7 @@ def test_the_four_lines_in_an_empty_folder(cli: Cli, inputs: Inputs, place: Path
     assert sorted(os.listdir("tracks")) == sorted(
         [
             *(f"{path.stem}{suffix}" for path in inputs.peak_folder.iterdir() for suffix in (".bw", ".bed")),
+            "calls.bed",
             "tracks.json",
         ]
     )

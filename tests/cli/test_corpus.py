@@ -9,12 +9,19 @@ import shutil
 from pathlib import Path
 
 import h5py
+import numpy as np
+import pyBigWig
 import pytest
+from by_rule import saying, track_of
 from conftest import SHARED, Cli, make_run
 
+from dilannot.annotate import annotate as annotate_module
 from dilannot.data.dataset import Dataset
+from dilannot.data.markers import Marker
 from dilannot.formats.fasta import read_contigs
+from dilannot.formats.indexed_fasta import Genome
 from dilannot.info import describe
+from dilannot.run import load_network, read_run
 
 CORPUS = SHARED / "bad-inputs"
 pytestmark = pytest.mark.skipif(not CORPUS.exists(), reason="needs ../shared/bad-inputs")
@@ -121,7 +128,9 @@ def test_region_files_as_exclusions(
 @pytest.mark.parametrize("row", REGIONS, ids=lambda row: row["path"])
 def test_regions(cli: Cli, tmp_path: Path, row: dict[str, str]) -> None:
     run = make_run(tmp_path / "run", CORPUS / "good/ref.fa", "toy-blocks")
-    result = cli("annotate", run, "-r", row["path"].removeprefix("@region="), "-o", tmp_path / "tracks")
+    result = cli(
+        "annotate", run, "-r", row["path"].removeprefix("@region="), "--min-score", 0, "-o", tmp_path / "tracks"
+    )
     if row["outcome"] == "error":
         assert result.code == 1
         assert re.search(row["check"], result.err)
@@ -131,6 +140,131 @@ def test_regions(cli: Cli, tmp_path: Path, row: dict[str, str]) -> None:
         assert result.code == 0
         assert {track["bases"] for track in describe(tmp_path / "tracks")["tracks"]} == {expected}
         assert ("clipped" in result.err) == ("clipped" in row["check"])
+
+
+# Regions that the sound ones among the `bed/` cases ask for, 0-based half-open.
+ASKED = {
+    "bed12.bed": [("chr1", 0, 1_000)],
+    "headers_crlf.bed": [("chr1", 0, 100)],
+    "overlap.bed": [("chr1", 0, 1_500)],
+    "unsorted.bed": [("chr1", 0, 100), ("chr1", 500, 600), ("chr2", 0, 100)],
+    "whole_and_edge.bed": [("chr1", 0, 6_000), ("chr2", 2_999, 3_000)],
+}
+
+
+def assert_full(folder: Path, run: Path, asked: list[tuple[str, int, int]]) -> None:
+    """Tracks that hold what the network says of these regions, and nothing else."""
+    genome, network = Genome(CORPUS / "good/ref.fa"), load_network(read_run(run)).network
+    for marker, row in enumerate(describe(folder)["tracks"]):
+        with pyBigWig.open(str(folder / row["bigwig"])) as file:
+            assert file.chroms() == genome.lengths
+            for name, length in genome.lengths.items():
+                wanted = np.zeros(length, bool)
+                for contig, start, end in asked:
+                    if contig == name:
+                        wanted[start:end] = True
+                codes = genome.fetch(name, 0, length)
+                read, said = track_of(file, name, length), saying(network)(codes)[marker]
+                assert (~np.isnan(read) == (wanted & (codes != 0))).all()
+                assert np.abs(read - said)[wanted & (codes != 0)].max(initial=0) < 0.00501
+
+
+@pytest.mark.parametrize("row", BEDS, ids=lambda row: row["path"])
+def test_region_files(cli: Cli, tmp_path: Path, row: dict[str, str]) -> None:
+    run = make_run(tmp_path / "run", CORPUS / "good/ref.fa", "toy-blocks")
+    bed, output = CORPUS / row["path"], tmp_path / "tracks"
+    result = cli("annotate", run, "--regions-file", bed, "-o", output, "--min-score", 0, "--tile", 400)
+    if row["outcome"] == "error":
+        assert result.code == 1
+        assert re.search(row["check"], result.err)
+        assert not output.exists()
+        return
+    assert result.code == 0, result.err
+    assert_full(output, run, ASKED[bed.name])
+    assert {track["bases"] for track in describe(output)["tracks"]} == {
+        sum(end - start for _, start, end in ASKED[bed.name])
+    }
+
+
+def bigwig(path: Path, lengths: dict[str, int], rows: int) -> None:
+    """A file of pyBigWig's."""
+    with pyBigWig.open(str(path), "w") as file:
+        file.addHeader(list(lengths.items()))
+        name = next(iter(lengths))
+        for at in range(rows):
+            file.addEntries([name], [at], ends=[at + 1], values=[0.5])
+
+
+def cut(path: Path) -> None:
+    bigwig(path, {"chr1": 6_000, "chr2": 3_000}, 50)
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def linked(path: Path) -> None:
+    (path.parent.parent / "mine.fa").write_text(">mine\nACGT\n")
+    path.symlink_to(path.parent.parent / "mine.fa")
+
+
+def left_over(path: Path) -> None:
+    """Of runs that were killed: one had the bigWig under a temporary name, one was at it in its hidden folder."""
+    dead = 2**22 + 1  # no process has such a number
+    path.with_name(f".{path.name}.tmp-{dead}").write_bytes(b"half")
+    (path.parent / ".annotation/files").mkdir(parents=True)
+    (path.parent / f".annotation/files/{path.name}.tmp").write_bytes(b"half")
+
+
+LEFT = {
+    "leftover_zero": lambda path: path.write_bytes(b""),
+    "leftover_header_only": lambda path: bigwig(path, {"chr1": 6_000, "chr2": 3_000}, 0),
+    "leftover_cut": cut,
+    "other_assembly": lambda path: bigwig(path, {"1": 5_000}, 20),
+    "user_file": lambda path: bigwig(path, {"chr1": 6_000, "chr2": 3_000}, 20),
+    "symlink_out": linked,
+    "tmp_leftover": left_over,
+    "folder_in_the_way": lambda path: (path / "inside").mkdir(parents=True),
+}
+with_own_formats = pytest.mark.skipif(not (CORPUS / "OWN-FORMATS.tsv").exists(), reason="needs OWN-FORMATS.tsv")
+
+
+def own_formats() -> dict[str, dict[str, str]]:
+    with open(CORPUS / "OWN-FORMATS.tsv", newline="") as table:
+        rows = list(csv.DictReader(table, delimiter="\t", quoting=csv.QUOTE_NONE))
+    return {row["case"].removeprefix("bigwig/"): row for row in rows if row["case"].startswith("bigwig/")}
+
+
+@with_own_formats
+@pytest.mark.parametrize("case", LEFT)
+def test_what_lies_in_the_output_folder(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+    run = make_run(tmp_path / "run", CORPUS / "good/ref.fa", "toy-blocks", 1, markers=[Marker("K562_CTCF", "TFBS")])
+    path = tmp_path / "tracks" / "K562_CTCF.bw"
+    path.parent.mkdir()
+    LEFT[case](path)
+    before = {each: each.read_bytes() for each in sorted(tmp_path.rglob("*")) if each.is_file()}
+    annotate = ("annotate", run, "-o", path.parent, "--min-score", 0)
+    if case != "tmp_leftover":
+        with monkeypatch.context() as patch:  # not after the last window
+            patch.setattr(annotate_module, "stream", None)
+            result = cli(*annotate)
+        expected = own_formats()[case]
+        assert result.code == 1
+        assert re.search(expected["message_must_match_or_what_must_hold"].split(" OR ")[0], result.err)
+        assert {each: each.read_bytes() for each in sorted(tmp_path.rglob("*")) if each.is_file()} == before
+    result = cli(*annotate, "--force")
+    if case == "folder_in_the_way":
+        assert result.code == 1
+        assert (path / "inside").is_dir()
+        return
+    assert result.code == 0, result.err
+    assert_full(path.parent, run, [("chr1", 0, 6_000), ("chr2", 0, 3_000)])
+    assert sorted(os.listdir(path.parent)) == ["K562_CTCF.bed", "K562_CTCF.bw", "calls.bed", "tracks.json"]
+    if case == "symlink_out":
+        assert not path.is_symlink()
+        assert (tmp_path / "mine.fa").read_text() == ">mine\nACGT\n"
+
+
+@with_own_formats
+def test_no_given_case_of_left_overs_is_forgotten() -> None:
+    assert own_formats().keys() == LEFT.keys()
 
 
 def test_the_check_can_fail(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

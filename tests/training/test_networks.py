@@ -12,6 +12,7 @@ import torch
 from conftest import EXAMPLES, Inputs
 
 from dilannot.annotate.annotate import annotate
+from dilannot.annotate.plan import Scope
 from dilannot.data.build import build_dataset
 from dilannot.data.settings import BuildSettings
 from dilannot.errors import DilannotError
@@ -54,7 +55,7 @@ def test_it_trains_evaluates_and_annotates(name: str, dataset: Path, bins: Path,
         settings=Settings(epochs=1, max_steps=2, batch_size=4),
     )
     assert evaluate(run, split="validation").windows > 0
-    result = annotate(run, output=tmp_path / "tracks", regions=["chr2:1,001-2,345"])
+    result = annotate(run, output=tmp_path / "tracks", scope=Scope(["chr2:1,001-2,345"]))
     assert result.nucleotides == 1_345
     with pyBigWig.open(str(tmp_path / "tracks" / result.tracks[0]["bigwig"])) as track:
         values = track.values("chr2", 1_000, 2_345, numpy=True)

@@ -1,0 +1,95 @@
+"""Check what is asked of an annotation, load its network, and plan it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dilannot.annotate.blocks import Block, shard_of
+from dilannot.annotate.plan import Plan, Scope, Settings, find_target, make_plan
+from dilannot.annotate.shards import Shard
+from dilannot.annotate.stream import Engine
+from dilannot.annotate.walk import walk_of
+from dilannot.errors import DilannotError
+from dilannot.formats import bigbed
+from dilannot.models import context_of
+from dilannot.models.inference import fixed_output, for_inference, for_markers
+from dilannot.predict import choose_device, predicting
+from dilannot.progress import Progress
+from dilannot.run import Which, load_network, read_run
+
+_ON_A_GPU = 8  # tiles together
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """An annotation that may begin.
+
+    Attributes
+    ----------
+    plan
+        All that its result depends on.
+    blocks
+        To be made: all, or those of a shard.
+    engine
+        Makes them.
+    """
+
+    plan: Plan
+    blocks: Sequence[Block]
+    engine: Engine
+
+
+@contextmanager
+def prepared(
+    run: Path,
+    genome: Path | None,
+    scope: Scope,
+    settings: Settings,
+    shard: Shard | None,
+    *,
+    weights: Which = "best",
+    batch_size: int | None = None,
+    device: str = "auto",
+    trust_code: bool = False,
+    progress: Progress,
+) -> Iterator[Work]:
+    """Check all that was asked for and load the network; see `annotate`."""
+    settings.check()
+    record, where = read_run(run), choose_device(device)
+    if settings.bigbed:
+        bigbed.check_can_write()
+    if settings.bin_length > 1 and record.output == "window":
+        raise DilannotError(f"this network decides on bins of {record.window} nt anyway", where="--bin")
+    target = find_target(record, genome, scope, progress)
+    loaded = load_network(record, weights, trust_code=trust_code)
+    network = for_markers(for_inference(loaded.network), target.chosen).to(where)
+    context = None if record.output == "window" else context_of(loaded.network)
+    walk = walk_of(
+        network, record, context, settings.tile, training_windows=settings.training_windows,
+        both_strands=settings.both_strands, bin_length=settings.bin_length,
+    )  # fmt: skip
+    plan = make_plan(record, target, settings, loaded, walk.size, shard.count if shard else 1)
+    blocks = shard_of(plan.blocks, shard.number, shard.count) if shard else plan.blocks
+    together = batch_size or (1 if where.type == "cpu" else _ON_A_GPU)
+    engine = Engine(walk, target.genome, plan.rules, where, together, progress)
+    with predicting(network), fixed_output(network):
+        yield Work(plan, blocks, engine)
+
+
+def warn_of_coarse_tracks(plan: Plan, progress: Progress) -> None:
+    """Say how many markers are called from so little that their tracks cannot show it."""
+    low = int((plan.rules.thresholds < 1 / plan.rules.steps).sum())
+    if low:
+        progress.warn(
+            f"{low} of {len(plan.rules.thresholds)} markers are called below {1 / plan.rules.steps:g}, the step of a "
+            "track: their bigWigs show little, their BEDs are right; --precision 0.001 shows more"
+        )
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
