@@ -148,7 +148,7 @@ def check_new_file(path: Path, *, force: bool) -> None:
         raise DilannotError("exists and is not a regular file", where=path, remedy="give another output name")
     if os.path.lexists(path) and not force:
         raise DilannotError("exists already", where=path, remedy="use --force to overwrite it, or another output name")
-    _check_writable(path.parent)
+    check_writable(path.parent)
 
 
 def check_distinct(output: Path, inputs: Iterable[Path]) -> None:
@@ -172,10 +172,11 @@ def make_folder(path: Path) -> None:
     if os.path.lexists(path) and not path.is_dir():
         raise DilannotError("exists and is not a directory", where=path, remedy="give another output folder")
     path.mkdir(parents=True, exist_ok=True)
-    _check_writable(path)
+    check_writable(path)
 
 
-def _check_writable(folder: Path) -> None:
+def check_writable(folder: Path) -> None:
+    """Refuse a folder in which nothing can be made (exit code 3)."""
     if not os.access(folder, os.W_OK | os.X_OK):
         raise DilannotError(
             "the folder is not writable", where=folder, remedy="choose another output", exit_code=ENVIRONMENT
@@ -257,10 +258,8 @@ def _acquire(lock: Path, path: Path) -> int:
             ) from None
         # The holder unlinks its lock: what we locked may no longer be the file of that name.
         with suppress(FileNotFoundError):
-            if os.path.sameopenfile(handle, probe := os.open(lock, os.O_RDONLY)):
-                os.close(probe)
+            if os.path.samestat(os.fstat(handle), os.stat(lock)):
                 break
-            os.close(probe)
         os.close(handle)
     try:
         with named(lock):

@@ -15,7 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from small_annotations import OPTIONS, small_genome, small_run
+from conftest import random_sequence, write_fasta
+from small_annotations import OPTIONS, small_run
 from small_datasets import small_dataset
 
 TOOL = Path(__file__).parents[2] / "shared/tools/fault.py"
@@ -57,7 +58,7 @@ HIDDEN = (
 def arguments(command: str, folder: Path) -> list[str]:
     if command == "train":
         return ["train", str(folder / "dense/dense.h5"), *TRAIN.split()]
-    return ["annotate", str(folder / "run"), "--region", "a", "--region", "d", *map(str, OPTIONS)]
+    return ["annotate", str(folder / "run"), *map(str, OPTIONS)]
 
 
 def inject(command: str, kind: str, plan: str, points: int, folder: Path) -> int:
@@ -83,7 +84,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         small_dataset(folder / "dense", "dense")
-        small_run(folder / "run", small_genome(folder), 2)
+        contigs = {"a": random_sequence(30_000, 1), "b": random_sequence(20_000, 2)}
+        small_run(folder / "run", write_fasta(folder / "genome.fa", contigs), 2)
         return max(
             inject(command, kind, plan, given.points, folder)
             for kind in given.kinds

@@ -20,7 +20,7 @@ from dilannot.annotate.shards import Shard
 from dilannot.annotate.store import Appender, Record, read_records
 from dilannot.annotate.stream import Engine, stream
 from dilannot.errors import ENVIRONMENT, DilannotError
-from dilannot.outputs import check_space, locked, make_folder, nearest_folder, removed_if_empty
+from dilannot.outputs import check_space, check_writable, locked, make_folder, nearest_folder, removed_if_empty
 from dilannot.progress import Progress, Silent, Task
 from dilannot.run import Which
 
@@ -93,6 +93,7 @@ def annotate(
         Bad input, an output that is taken, or a disk that cannot hold it.
     """
     progress, threads = progress or Silent(), threads or cores()
+    check_writable(nearest_folder(output))
     with prepared(
         run, genome, scope, settings, shard,
         weights=weights, batch_size=batch_size, device=device, trust_code=trust_code, progress=progress,

@@ -218,7 +218,7 @@ class TileEncoder:
         mask = _of_width(room.mask, -(-scores.shape[1] // 8) * 8)
         mask[:, scores.shape[1] :] = False
         np.greater_equal(scores, cut[:, None], out=mask[:, : scores.shape[1]])
-        room.make_sure(np.count_nonzero(mask) * unit, unit)
+        room.make_sure(int(np.count_nonzero(mask)) * unit, unit)
         runs, ended = encode(  # type: ignore[no-untyped-call]
             scores, mask, mask.view(np.uint64), least, np.float32(rules.steps), thresholds, self._wanted,
             self._origin, offset, unit, rules.merge_gap, *self._open,

@@ -28,7 +28,7 @@ from dilannot.formats.bigbed import write_bigbed
 from dilannot.formats.bigwig import BigWigWriter
 from dilannot.formats.bigwig_sections import SUMMARY, ZOOM
 from dilannot.formats.calls import Calls, write_calls, write_combined
-from dilannot.genome.intervals import parse_region
+from dilannot.genome.intervals import Interval
 from dilannot.outputs import named, to_disk
 from dilannot.progress import Progress
 
@@ -124,8 +124,14 @@ def finish_of(annotation: dict[str, Any], folder: Path, records: Sequence[Record
 def blocks_in(annotation: dict[str, Any]) -> list[Block]:
     """The blocks of an annotation, by its record."""
     lengths = {name: length for name, length, _ in annotation["contigs"]}
-    regions = [parse_region(text, lengths)[0] for text in annotation["regions"]]
-    return blocks_of(regions, list(lengths), annotation["tile"])
+    return blocks_of([_region(text) for text in annotation["regions"]], list(lengths), annotation["tile"])
+
+
+def _region(text: str) -> Interval:
+    """What `str` made of an interval; typed, it may also be the name of another contig."""
+    contig, _, positions = text.rpartition(":")
+    first, last = positions.replace(",", "").split("-")
+    return Interval(contig, int(first) - 1, int(last))
 
 
 def finish(work: Finish, threads: int, progress: Progress) -> list[Written]:

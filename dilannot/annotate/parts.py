@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import resource
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -25,6 +26,7 @@ from dilannot.outputs import locked, make_folder, write_json
 HIDDEN = ".annotation"
 _RECORD = "annotation.json"
 _PUBLISHED = "published.json"
+_SPARE = 100  # open files beside the shards'
 _DIGEST = "sha256"  # of the record's other fields: a flipped bit would make other tracks
 _PART = re.compile(r"part-(\d+)-of-(\d+)\.blocks")
 
@@ -183,10 +185,19 @@ def parts_of(folders: Sequence[Path]) -> list[Path]:
 @contextmanager
 def all_locked(paths: Sequence[Path]) -> Iterator[None]:
     """Nobody writes to these now."""
+    _allow_open_files(2 * len(paths) + _SPARE)
     with ExitStack() as stack:
         for path in paths:
             stack.enter_context(locked(path))
         yield
+
+
+def _allow_open_files(count: int) -> None:
+    """As far as we may: a thousand shards are more than many systems allow who is not asked."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def collect(paths: Sequence[Path], count: int) -> list[Record]:

@@ -88,7 +88,8 @@ def publish(
     for name in names:
         os.replace(folder / name, output / name)
     for name in sorted(ours - set(names)):
-        (output / name).unlink(missing_ok=True)
+        if (output / name).is_file():
+            (output / name).unlink()
     rows = [_row(work, marker, each) for marker, each in zip(annotation["markers"], written, strict=True)]
     about = {key: value for key, value in annotation.items() if key not in ("markers", "shards")}
     manifest = {"format": FORMAT, "format_version": FORMAT_VERSION, **about, "nucleotides": nucleotides}

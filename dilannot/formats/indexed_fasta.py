@@ -99,7 +99,11 @@ class Genome:
             Somebody wrote to it, or put another one in its place.
         """
         if self._identity != _identity(self.path):
-            raise DilannotError("changed while it was being read", where=self.path, remedy="start again with --force")
+            raise DilannotError(
+                "changed while it was being read",
+                where=self.path,
+                remedy="restore it and run the same command again, or begin anew with --force",
+            )
 
     def _from_stream(self, contig: str) -> Codes:
         """Plain gzip has no random access: go on to the contig, from the start again when it lies behind."""

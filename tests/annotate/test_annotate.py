@@ -33,8 +33,9 @@ from by_rule import (
     saying,
     track_of,
     window_after_window,
-)  # fmt: skip
+)
 from conftest import make_run, random_sequence, write_fasta
+from torch_encoder import WithTorch
 
 from dilannot.annotate import annotate as annotate_module
 from dilannot.annotate.annotate import annotate, survey
@@ -338,6 +339,32 @@ def test_threads_change_no_byte_and_batches_the_last_digit_at_most(
 @pytest.mark.parametrize(
     ("name", "given"),
     [
+        ("dilated", {"tile": 500, "precision": 0.0001, "merge_gap": 3, "min_length": 2}),
+        ("dilated", {"bin_length": 70, "min_score": 0}),
+        ("bilstm", {"both_strands": True, "min_score": 0.3}),
+        ("danq", {"min_score": 0, "merge_gap": 0, "min_length": 1}),
+    ],
+)
+def test_the_encoder_of_a_gpu_makes_the_same_bytes(
+    runs: Runs, tmp_path: Path, name: str, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(**given)
+    annotate(runs[name], output=tmp_path / "one", settings=settings, device="cpu", threads=1)
+    made: list[WithTorch] = []
+
+    def encoder(*arguments: Any) -> WithTorch:
+        made.append(WithTorch(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr("dilannot.annotate.stream.TileEncoder", encoder)
+    annotate(runs[name], output=tmp_path / "two", settings=settings, device="cpu", threads=1)
+    assert made
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
         ("dilated", {"both_strands": True}), ("id-cnn", {"bin_length": 7}), ("bilstm", {}), ("danq", {}), ("kmer", {}),
         ("deepsea", {"both_strands": True}), ("toy-around", {"both_strands": True}), ("toy-mean", {}),
     ],
@@ -397,6 +424,16 @@ def test_overlapping_regions_in_any_order_are_written_once(runs: Runs, tmp_path:
     made = annotate(runs["toy-around"], output=tmp_path / "t", scope=scope, threads=1)
     assert manifest(tmp_path / "t")["regions"] == ["chrB:750-760", "chrA:100-300", "bit:1-5"]
     assert made.nucleotides == 11 + 201 + 4
+
+
+def test_a_contig_may_be_called_as_a_region_of_another(tmp_path: Path) -> None:
+    genome = write_fasta(tmp_path / "g.fa", {"a": random_sequence(500, 1), "a:1-500": random_sequence(900, 2)})
+    run = make_run(tmp_path / "run", genome, "toy-around")
+    made = annotate(run, output=tmp_path / "t", settings=Settings(min_score=0), threads=1)
+    assert manifest(tmp_path / "t")["regions"] == ["a:1-500", "a:1-500:1-900"]
+    assert {row["bases"] for row in made.tracks} == {1_400}
+    with pyBigWig.open(str(tmp_path / "t" / made.tracks[0]["bigwig"])) as file:
+        assert [file.intervals(name)[-1][1] for name in ("a", "a:1-500")] == [500, 900]
 
 
 def test_zeros_are_values_and_only_n_is_a_gap_without_a_least_score(runs: Runs, tmp_path: Path) -> None:
@@ -511,7 +548,7 @@ def test_numbers_that_are_none_leave_no_files(genome: Genome, tmp_path: Path) ->
     weights["weights"].copy_(weights["weights"].sign() * 3e38)  # finite, and their sums are not
     save_weights(read_run(run), "best", weights, epoch=1, thresholds=np.full(3, 0.5))
     with pytest.raises(DilannotError, match="the network gives no numbers"):
-        annotate(run, output=tmp_path / "t", threads=2)
+        annotate(run, output=tmp_path / "t", scope=Scope(["chrA"]), threads=2)
     assert not (tmp_path / "t").exists()
 
 
@@ -522,9 +559,11 @@ def test_too_little_memory_is_an_environment_error(runs: Runs, tmp_path: Path, m
     monkeypatch.setattr("dilannot.annotate.walk.pieces", full)
     heard = Heard()
     with pytest.raises(DilannotError, match="one tile is too much for the memory of cpu") as error:
+        # One block: another one, of nothing but N, would be made and kept.
         annotate(
-            runs["dilated"], output=tmp_path / "t", settings=Settings(tile=100), batch_size=4, threads=1, progress=heard
-        )
+            runs["dilated"], output=tmp_path / "t", scope=Scope(["chrA:401-1,600"]), settings=Settings(tile=100),
+            batch_size=4, threads=1, progress=heard,
+        )  # fmt: skip
     assert error.value.exit_code == ENVIRONMENT
     assert [text for text in heard.warned if "memory" in text] == [
         "too little memory for 4 tiles at once; going on with 2",

@@ -11,21 +11,12 @@ import torch
 from by_rule import calls_of
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from torch_encoder import WithTorch
 
 from dilannot.annotate.calls import STRETCH, CallRule, joined
-from dilannot.annotate.encode import Encoded, Room, Rules, TileEncoder, encode_with_torch, in_one
+from dilannot.annotate.encode import Encoded, Room, Rules, TileEncoder, in_one
 
 ORIGIN = 1000
-
-
-class WithTorch(TileEncoder):
-    """What runs where probabilities lie on a GPU."""
-
-    def _encode(self, probabilities, offset, unit, least, thresholds, cut) -> None:  # type: ignore[no-untyped-def]
-        place = self._origin, offset, unit
-        runs, stretches = encode_with_torch(probabilities, least, self._rules.steps, thresholds, self._wanted, place)
-        self.runs.append(runs)
-        self.stretches.append(stretches)
 
 
 @dataclass(frozen=True)
@@ -205,10 +196,24 @@ def test_known_runs_and_calls(encoder: type[TileEncoder]) -> None:
     assert encoded.start.tolist() == [10, 12, 13, 14, 15, 16, 19]
     assert encoded.end.tolist() == [12, 13, 14, 15, 16, 18, 20]
     assert encoded.level.tolist() == [0, 1, 3, 4, 50, 100, 100]
+    # The compiled loop joins what it can; torch's leave it to the end.
+    assert len(encoded.stretches) == (1 if encoder is TileEncoder else 2)
     calls = joined(encoded.stretches, CallRule(0.035, 1, 1))
     assert calls.tolist() == [(14, 20, 1, 19)]
     assert joined(encoded.stretches[:0], CallRule(0.035)).dtype == STRETCH
     assert rules.values[[0, 4, 100]].tolist() == [0, np.float32(0.04), 1]
+
+
+def test_runs_of_two_markers_are_never_joined() -> None:
+    """One ends where the other begins, at the same level."""
+    scores = np.array([[0.5] * 5 + [0] * 5, [0] * 5 + [0.5] * 5], np.float32)
+    wanted = np.ones(10, bool)
+    rules = Rules(100, np.array([1, 1]), np.array([0.9, 0.9], np.float32), 0)
+    case = Case(scores, wanted, wanted, rules, [0, 10], [3, 7])
+    for encoder in (TileEncoder, WithTorch):
+        encoded = case.encoded(encoder, Room(2))
+        check(case, encoded)
+        assert encoded.counts.tolist() == [1, 1]
 
 
 def test_what_is_cut_off_first_is_neither_kept_nor_called() -> None:

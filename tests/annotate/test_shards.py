@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import random
+import re
+import resource
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 import toy_models  # noqa: F401 (registers)
 from conftest import Cli
+from disk_faults import NAMES, DiskFaults
 from small_annotations import CONTIGS, OPTIONS, annotated, contents, hidden_file, small_genome, small_run
 
 from dilannot.annotate.merge import merge
@@ -18,7 +22,7 @@ from dilannot.annotate.plan import Scope
 from dilannot.annotate.shards import Shard, shard_asked
 from dilannot.annotate.store import read_records
 from dilannot.errors import DilannotError
-from dilannot.outputs import locked
+from dilannot.outputs import locked, sweep
 
 BLOCKS = len(CONTIGS)
 
@@ -154,6 +158,48 @@ def test_merging_twice_and_merging_nothing_are_refused(
         assert (result.code, result.err) == (1, f"error: {folder}: no annotation was begun here\n")
     assert contents(output) == whole
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_more_shards_than_files_may_be_open(
+    run: Path, whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless the system really does not allow it."""
+    output, before = tmp_path / "tracks", resource.getrlimit(resource.RLIMIT_NOFILE)
+    make_shards(run, output, range(1, 71), 70)
+    allowed = len(os.listdir("/dev/fd")) + 50
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, before[1]))
+        with monkeypatch.context() as patch, pytest.raises(OSError, match="Too many open files"):
+            patch.setattr("dilannot.annotate.parts._allow_open_files", lambda _: None)
+            merge(output)
+        merge(output)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert contents(output) == whole
+
+
+def test_a_merge_that_fails_at_any_call_goes_on(cli: Cli, run: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
+    """With shards in two folders; what is not its output stays as it is."""
+    output, other, calls = tmp_path / "tracks", tmp_path / "other", (*NAMES, "pwrite", "link", "rename")
+    make_shards(run, tmp_path / "first", (1, 2), 3)
+    make_shards(run, other, (3,), 3)
+    kept = contents(other)
+    for number in range(1, 200, 4):
+        shutil.rmtree(output, ignore_errors=True)
+        shutil.copytree(tmp_path / "first", output)
+        with pytest.MonkeyPatch.context() as patch:
+            DiskFaults(number, names=calls).install(patch.setattr)
+            result = cli("merge", output, other, "--quiet")
+        if result.code == 0:
+            break
+        assert result.code == 3
+        assert re.fullmatch(r"error: \S+: (Input/output error|No space left on device)\n", result.err)
+        again = cli("merge", output, other)
+        assert again.code == 0 or "exists already" in again.err  # the last call failed, and all is there
+        sweep(output)
+        assert contents(output) == whole
+        assert contents(other).items() >= kept.items()  # a lock that could not be removed may lie there, too
+    assert number > 30
 
 
 def test_a_merge_does_not_overwrite(run: Path, tmp_path: Path) -> None:

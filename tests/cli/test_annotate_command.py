@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,15 +185,13 @@ def test_no_option_is_forgotten() -> None:
     assert known - {"--help"} == OPTIONS.keys() | ELSEWHERE
 
 
-def test_help_names_every_option_and_is_quick() -> None:
+def test_help_names_every_option_and_loads_nothing_slow() -> None:
     code = (
         "import sys; sys.argv = ['dilannot', 'annotate', '--help']; import dilannot.cli\n"
         "try:\n dilannot.cli.main()\n"
         "except SystemExit: print(sorted({'torch', 'numba', 'h5py', 'pyBigWig'} & set(sys.modules)))"
     )
-    began = time.perf_counter()
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert time.perf_counter() - began < 5  # torch alone takes as long where the machine is busy
     assert printed.endswith("[]\n")
     assert all(option in printed for option in [*OPTIONS, *ELSEWHERE])
 

@@ -301,7 +301,9 @@ def test_a_plain_module_goes_the_whole_way(write: Write, dataset: Path, tmp_path
     assert evaluate(tmp_path / "run").windows > 0
     network = load_network(read_run(tmp_path / "run")).network
     assert isinstance(walk_of(network, run, context_of(network)), OverlappingWindows)
-    assert annotate(tmp_path / "run", output=tmp_path / "tracks", scope=Scope(["chr2:1,001-2,345"])).nucleotides == 1_345
+    assert (
+        annotate(tmp_path / "run", output=tmp_path / "tracks", scope=Scope(["chr2:1,001-2,345"])).nucleotides == 1_345
+    )
 
 
 def test_a_plain_module_for_windows_goes_the_whole_way(write: Write, bins: Path, tmp_path: Path) -> None:
@@ -310,7 +312,9 @@ def test_a_plain_module_for_windows_goes_the_whole_way(write: Write, bins: Path,
     run = train(bins, tmp_path / "run", model="my_net.py", settings=SHORT)
     assert run.output == "window"
     assert evaluate(tmp_path / "run").windows > 0
-    assert annotate(tmp_path / "run", output=tmp_path / "tracks", scope=Scope(["chr2:1,001-2,345"])).nucleotides == 1_345
+    assert (
+        annotate(tmp_path / "run", output=tmp_path / "tracks", scope=Scope(["chr2:1,001-2,345"])).nucleotides == 1_345
+    )
 
 
 def test_of_a_plain_module_nothing_is_made_up(write: Write, cli: Cli) -> None:
@@ -569,7 +573,9 @@ def test_the_example_goes_the_whole_way(dataset: Path, tmp_path: Path) -> None:
     run = train(dataset, tmp_path / "run", model=model, arguments={"filters": 24}, motifs=motifs, settings=SHORT)
     assert run.motifs is not None
     assert evaluate(tmp_path / "run").windows > 0
-    assert annotate(tmp_path / "run", output=tmp_path / "tracks", scope=Scope(["chr2:1,001-2,345"])).nucleotides == 1_345
+    assert (
+        annotate(tmp_path / "run", output=tmp_path / "tracks", scope=Scope(["chr2:1,001-2,345"])).nucleotides == 1_345
+    )
     network = load_network(run).network
     assert isinstance(walk_of(network, run, context_of(network)), ExactTiles)
 
