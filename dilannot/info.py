@@ -13,7 +13,7 @@ from dilannot.data.splits import SPLITS
 from dilannot.errors import DilannotError
 from dilannot.history import read_rows
 from dilannot.run import METRICS, RECORD, STATE, WEIGHTS, read_run
-from dilannot.tracks import MANIFEST, files_of, read_manifest
+from dilannot.tracks import HIDDEN, MANIFEST, files_of, read_manifest
 
 INFO_VERSION = 1
 
@@ -34,6 +34,12 @@ def describe(path: Path) -> dict[str, Any]:
         kind, record = "run", _run(path)
     elif (path / MANIFEST).is_file():
         kind, record = "tracks", _tracks(path)
+    elif (path / HIDDEN).is_dir():
+        raise DilannotError(
+            "holds an annotation that is not finished",
+            where=path,
+            remedy="run the same dilannot annotate again, or dilannot merge where its shards are done",
+        )
     else:
         raise DilannotError(
             "is neither a run nor a tracks folder", where=path, remedy=f"they hold {RECORD} or {MANIFEST}"

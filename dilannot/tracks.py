@@ -11,6 +11,7 @@ from dilannot.errors import DilannotError
 FORMAT = "dilannot-tracks"
 FORMAT_VERSION = 2
 MANIFEST = "tracks.json"
+HIDDEN = ".annotation"  # folder of an annotation that is not finished
 KINDS = ("bigwig", "bed")
 
 

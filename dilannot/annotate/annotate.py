@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dilannot.annotate.blocks import Block
-from dilannot.annotate.estimate import Estimate, describe, estimate
+from dilannot.annotate.estimate import Estimate, Sample, describe, in_words, spread, try_out
 from dilannot.annotate.finish import finish_of
 from dilannot.annotate.parts import begin, forget_if_empty, hidden
 from dilannot.annotate.plan import DEFAULTS, EVERYTHING, Scope, Settings
@@ -24,7 +23,7 @@ from dilannot.outputs import check_space, check_writable, locked, make_folder, n
 from dilannot.progress import Progress, Silent, Task
 from dilannot.run import Which
 
-_WORTH_A_PROBE = 1_000_000  # nt
+_FIRST = 8  # blocks that tell how the others will go
 _LESS = "free some space, or write less: --bin, --min-score, --markers, --region"
 
 
@@ -99,8 +98,9 @@ def annotate(
         weights=weights, batch_size=batch_size, device=device, trust_code=trust_code, progress=progress,
     ) as work:  # fmt: skip
         plan = work.plan
-        check_output(output, finish_of(plan.record, hidden(output), []).files(), force=force)
-        warn_of_coarse_tracks(plan, progress)
+        check_output(output, finish_of(plan.record, hidden(output), []).files(), force=None if shard else force)
+        if shard is None or shard.number == 1:
+            warn_of_coarse_tracks(plan, progress)
         make_folder(output)
         with ExitStack() as stack:
             stack.enter_context(removed_if_empty(output))
@@ -144,9 +144,9 @@ def survey(
         weights=weights, batch_size=batch_size, device=device, trust_code=trust_code, progress=progress or Silent(),
     ) as work:  # fmt: skip
         check_output(output, finish_of(work.plan.record, hidden(output), []).files(), force=force)
-        guess = estimate(work.engine, work.blocks, threads)
+        guess = try_out(work.engine, work.blocks, threads)
         _check_disk(nearest_folder(output), guess, 0)
-        return [*describe(work.engine, work.blocks, guess, threads), f"into {output}"]
+        return [describe(work.engine, work.blocks, threads), in_words(guess), f"into {output}"]
 
 
 @contextmanager
@@ -184,9 +184,9 @@ def _make(part: Path, work: Work, threads: int, progress: Progress) -> list[Reco
         if done:
             progress.say(f"going on: {len(done):,} of {len(wanted):,} blocks are there")
         if left:
-            _announce(work, left, appender.size, part, threads, progress)
+            progress.say(describe(work.engine, left, threads))
         with progress.task("annotating", sum(len(block.kept) for block in left)) as task:
-            _append_all(appender, work.engine, left, threads, task)
+            _append_all(appender, work.engine, left, threads, progress, task)
     finally:
         appender.close()
     found = {record.block: record for record in read_records(part) if record.block in wanted} if part.exists() else {}
@@ -200,25 +200,29 @@ def _make(part: Path, work: Work, threads: int, progress: Progress) -> list[Reco
     return [found[block.number] for block in work.blocks]
 
 
-def _append_all(appender: Appender, engine: Engine, blocks: Sequence[Block], threads: int, task: Task) -> None:
-    nucleotides, began = 0, time.monotonic()
-    with closing(stream(engine, blocks, threads)) as finished:
-        for made in finished:
+def _append_all(
+    appender: Appender, engine: Engine, blocks: Sequence[Block], threads: int, progress: Progress, task: Task
+) -> None:
+    """Make blocks and append their records; once a few of them from all over are there, say how the rest will go."""
+    first = spread(blocks, min(_FIRST, len(blocks) // 4)) if len(blocks) >= 4 else []
+    rest = [block for block in blocks if block not in first]
+    there, sample, finished = appender.size, Sample(engine), 0
+    with closing(stream(engine, [*first, *rest], threads)) as stretches:
+        for made in stretches:
             # What was read before a change is right; what may not be is not kept.
             engine.genome.check_unchanged()
             appender.append(made.record)
-            nucleotides += len(made.block.kept)
-            task.advance(len(made.block.kept), f"{nucleotides / (time.monotonic() - began):,.0f} nt/s")
-
-
-def _announce(work: Work, left: Sequence[Block], there: int, part: Path, threads: int, progress: Progress) -> None:
-    """Say what is going to be done, and refuse what the disk cannot hold."""
-    worth_it = sum(len(block.kept) for block in left) >= _WORTH_A_PROBE
-    guess = estimate(work.engine, left, threads) if worth_it else None
-    for line in describe(work.engine, left, guess, threads):
-        progress.say(line)
-    if guess is not None:
-        _check_disk(part.parent, guess, there)
+            sample.add(made)
+            finished += 1
+            if finished == len(first):
+                guess = sample.estimate(blocks, threads)
+                progress.say(in_words(guess))
+                try:
+                    _check_disk(appender.folder, guess, there)
+                except DilannotError:
+                    appender.take_back()
+                    raise
+            task.advance(len(made.block.kept), f"{sample.nucleotides / sample.seconds:,.0f} nt/s")
 
 
 def _check_disk(folder: Path, guess: Estimate, there: int) -> None:

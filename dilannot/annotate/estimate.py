@@ -1,4 +1,4 @@
-"""How long an annotation will take, and how much disk and memory: a few tiles are tried out."""
+"""How long an annotation will take, and how much disk and memory: some is done, the rest is reckoned from that."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dilannot.annotate.blocks import LENGTH, Block
-from dilannot.annotate.stream import Engine, stream
+from dilannot.annotate.stream import Engine, Made, stream
 from dilannot.genome.intervals import Interval
 
-_PROBES = 24  # of one tile each: markers cluster, so few say little
+_TILES = 24  # of different blocks: peaks cluster, so few say little
 _LONG_ENOUGH = 3.0  # seconds
 _ON_DISK = 1.05  # files beside the blocks' records
 _FIXED = 64  # bytes of a marker in a record of whatever length
@@ -38,8 +38,44 @@ class Estimate:
     memory: float
 
 
-def estimate(engine: Engine, blocks: Sequence[Block], threads: int) -> Estimate:
-    """Make a few tiles of different blocks and reckon from them.
+class Sample:
+    """Blocks that are made, and the time they took."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._fixed = _FIXED * len(engine.rules.least)
+        self._before, self._began = _peak(), time.perf_counter()
+        self._bytes = 0
+        self.nucleotides = 0
+
+    def restart(self) -> None:
+        """Count the time from here on."""
+        self._began = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Since the last start."""
+        return time.perf_counter() - self._began
+
+    def add(self, made: Made) -> None:
+        """Count a block, or a part of one."""
+        self._bytes += len(made.record) - self._fixed
+        self.nucleotides += len(made.block.kept)
+
+    def estimate(self, blocks: Sequence[Block], threads: int, speed_up: int = 1) -> Estimate:
+        """What `blocks` will take on so many threads, `speed_up` times as fast as these were made."""
+        total, sampled = sum(len(block.kept) for block in blocks), max(self.nucleotides, 1)
+        per_nt = self._bytes / sampled + self._fixed / LENGTH
+        at_work = per_nt * LENGTH * _IN_MEMORY
+        growth = _peak() - self._before if speed_up > 1 else 0
+        return Estimate(
+            seconds=total * self.seconds / sampled / speed_up,
+            bytes=total * per_nt * _ON_DISK,
+            memory=_peak() + (threads - 1) * growth + threads * at_work,
+        )
+
+
+def try_out(engine: Engine, blocks: Sequence[Block], threads: int) -> Estimate:
+    """Make a tile of each of a few blocks on one thread, keep nothing, and reckon from them.
 
     Parameters
     ----------
@@ -50,62 +86,45 @@ def estimate(engine: Engine, blocks: Sequence[Block], threads: int) -> Estimate:
     threads
         That will be at work at the same time.
     """
-    before, seconds, nucleotides, size = _peak(), 0.0, 0, 0
-    fixed = _FIXED * len(engine.rules.least)
-    tiles = _tiles(engine, blocks)
+    sample = Sample(engine)
+    tiles = [_first_tile(block, engine.walk.size) for block in spread(blocks, _TILES)]
     for _ in stream(engine, tiles[:1], 1):  # the first time, libraries and the network warm up
         pass
-    until = time.perf_counter() + _LONG_ENOUGH
+    sample.restart()
     for tile in tiles:
-        began = time.perf_counter()
-        (made,) = stream(engine, [tile], 1)
-        if made.nucleotides:
-            seconds += time.perf_counter() - began
-            nucleotides += made.nucleotides
-            size += len(made.record) - fixed
-        if nucleotides and time.perf_counter() > until:
+        for made in stream(engine, [tile], 1):
+            sample.add(made)
+        if sample.seconds > _LONG_ENOUGH:
             break
-    per_nt = size / max(nucleotides, 1) + fixed / LENGTH
-    total, work = sum(len(block.kept) for block in blocks), per_nt * LENGTH * _IN_MEMORY
-    return Estimate(
-        seconds=total * seconds / max(nucleotides, 1) / threads,
-        bytes=total * per_nt * _ON_DISK,
-        memory=_peak() + (threads - 1) * (_peak() - before) + threads * work,
+    return sample.estimate(blocks, threads, speed_up=threads)
+
+
+def spread(blocks: Sequence[Block], count: int) -> list[Block]:
+    """Some of the blocks, evenly spread, those far from each other first."""
+    step = max(1, len(blocks) // count)
+    return sorted(blocks[step // 2 :: step][:count], key=lambda block: block.number * 7919 % 1009)
+
+
+def _first_tile(block: Block, size: int) -> Block:
+    end = min(block.kept.start // size * size + size, block.kept.end)
+    return replace(block, kept=Interval(block.kept.contig, block.kept.start, end))
+
+
+def describe(engine: Engine, blocks: Sequence[Block], threads: int) -> str:
+    """What is going to be done."""
+    nucleotides = sum(len(block.kept) for block in blocks)
+    tiles = sum(-(-len(block.kept) // engine.walk.size) for block in blocks)
+    return (
+        f"{nucleotides:,} nt of {engine.genome.path.name} in {tiles:,} tile{'s'[: tiles > 1]} of "
+        f"{engine.walk.size:,} nt, {len(engine.rules.least)} markers, on {engine.device} "
+        f"({threads} thread{'s'[: threads > 1]})"
     )
 
 
-def _tiles(engine: Engine, blocks: Sequence[Block]) -> list[Block]:
-    """One tile of each of some blocks, far from each other."""
-    step = max(1, len(blocks) // _PROBES)
-    chosen = sorted(blocks[step // 2 :: step], key=lambda block: block.number * 7919 % 1009)
-    return [
-        replace(block, kept=Interval(block.kept.contig, block.kept.start, _end(block, engine.walk.size)))
-        for block in chosen[:_PROBES]
-    ]
-
-
-def _end(block: Block, size: int) -> int:
-    return min(block.kept.start // size * size + size, block.kept.end)
-
-
-def _peak() -> int:
-    """Most memory this process had so far, bytes."""
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
-
-
-def describe(engine: Engine, blocks: Sequence[Block], guess: Estimate | None, threads: int) -> list[str]:
-    """What is going to be done, in a line or two."""
-    nucleotides = sum(len(block.kept) for block in blocks)
-    tiles = sum(-(-len(block.kept) // engine.walk.size) for block in blocks)
-    lines = [
-        f"{nucleotides:,} nt of {engine.genome.path.name} in {tiles:,} tiles of {engine.walk.size:,} nt, "
-        f"{len(engine.rules.least)} markers, on {engine.device} ({threads} thread{'s'[: threads > 1]})"
-    ]
-    if guess is not None:
-        disk = f"{_size(guess.bytes)} of tracks (twice that while they are made)"
-        lines.append(f"about {_duration(guess.seconds)}, {disk}, {_size(guess.memory)} of memory")
-    return lines
+def in_words(guess: Estimate) -> str:
+    """An estimate as people say it."""
+    disk = f"{_size(guess.bytes)} of tracks (twice that while they are made)"
+    return f"about {_duration(guess.seconds)}, {disk}, {_size(guess.memory)} of memory"
 
 
 def _duration(seconds: float) -> str:
@@ -115,4 +134,12 @@ def _duration(seconds: float) -> str:
 
 
 def _size(count: float) -> str:
+    if count < 1e6:
+        return f"{count / 1e3:,.0f} KB"
     return f"{count / 1e6:,.0f} MB" if count < 1e9 else f"{count / 1e9:,.1f} GB"
+
+
+def _peak() -> int:
+    """Most memory this process had so far, bytes."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024

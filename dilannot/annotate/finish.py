@@ -27,7 +27,7 @@ from dilannot.formats.bgzip import index_bed, index_suffix
 from dilannot.formats.bigbed import write_bigbed
 from dilannot.formats.bigwig import BigWigWriter
 from dilannot.formats.bigwig_sections import SUMMARY, ZOOM
-from dilannot.formats.calls import Calls, write_calls, write_combined
+from dilannot.formats.calls import Calls, Part, write_calls, write_combined
 from dilannot.genome.intervals import Interval
 from dilannot.outputs import named, to_disk
 from dilannot.progress import Progress
@@ -149,16 +149,22 @@ def finish(work: Finish, threads: int, progress: Progress) -> list[Written]:
         threads, size = _at_once(threads)
         groups = _groups(left, size)
         with progress.task("writing tracks", len(left)) as task, ThreadPoolExecutor(threads) as pool:
+            combined = pool.submit(_combine, work, reader)
             try:
                 for made in as_completed([pool.submit(_finish_group, work, reader, group) for group in groups]):
                     _append_to_journal(work.folder / _JOURNAL, made.result())
                     done |= {written.name: written for written in made.result()}
                     task.advance(len(made.result()))
+                parts = combined.result()
             except BaseException:
                 reader.stop.set()
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
-        _combine(work, reader)
+    if work.bigbed:
+        # Here, because signals that come meanwhile have to wait, and they come to this thread.
+        path = work.folder / f"{COMBINED}.bb"
+        if write_bigbed(path, work.folder / work.bed_files(COMBINED)[0], parts, work.lengths):
+            to_disk(path)
     return [done[track.name] for track in work.tracks]
 
 
@@ -253,8 +259,8 @@ def _write_bed(work: Finish, track: Track, contigs: list[tuple[str, Calls]]) -> 
     return count, sum(int((calls["end"].astype(np.int64) - calls["start"]).sum()) for _, calls in contigs)
 
 
-def _combine(work: Finish, reader: Reader) -> None:
-    """One sorted BED of all tracks, and a bigBed of it; a contig's calls are in memory together."""
+def _combine(work: Finish, reader: Reader) -> dict[str, Part]:
+    """One sorted BED of all tracks, and where its contigs lie; a contig's calls are in memory together."""
     bed, *index = work.bed_files(COMBINED)
     groups = _groups(range(len(work.tracks)), _GROUP)
     contigs = (
@@ -274,8 +280,7 @@ def _combine(work: Finish, reader: Reader) -> None:
     if index:
         index_bed(work.folder / bed, work.folder / index[0], work.lengths)
         to_disk(work.folder / index[0])
-    if work.bigbed and write_bigbed(work.folder / f"{COMBINED}.bb", work.folder / bed, parts, work.lengths):
-        to_disk(work.folder / f"{COMBINED}.bb")
+    return parts
 
 
 def _read_journal(path: Path) -> dict[str, Written]:

@@ -13,6 +13,7 @@ from dilannot.annotate.publish import check_output, publish
 from dilannot.errors import DilannotError
 from dilannot.outputs import locked, make_folder, removed_if_empty
 from dilannot.progress import Progress, Silent
+from dilannot.tracks import MANIFEST
 
 
 def merge(
@@ -35,16 +36,18 @@ def merge(
         Nothing to merge, shards of different annotations, one that is still written or not complete, or a full disk.
     """
     progress = progress or Silent()
+    if (output / MANIFEST).exists() and not was_begun(output) and not others:
+        raise DilannotError("is finished: there is nothing to merge", where=output)
     others = [other for other in others if other.resolve() != output.resolve()]
     first = output if was_begun(output) or not others else others[0]
     annotation = read_begun(first)
     for other in others:
         if read_begun(other) != annotation:
             raise DilannotError(f"holds shards of another annotation than {first}", where=other)
-    check_output(output, finish_of(annotation, hidden(output), []).files(), force=False)
+    check_output(output, finish_of(annotation, hidden(output), []).files(), force=None)
     make_folder(output)
     with removed_if_empty(output), locked(output), all_locked(parts := parts_of([output, *others])):
-        records = collect(parts, len(blocks_in(annotation)))
+        records = collect(parts, blocks_in(annotation), annotation["shards"])
         begin(output, annotation)
         rows = publish(output, annotation, records, threads or cores(), progress)
     return Annotation(output, sum(record.nucleotides for record in records), rows)

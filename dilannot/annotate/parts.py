@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -19,20 +20,30 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from dilannot.annotate.blocks import Block, shard_of
 from dilannot.annotate.store import Record, read_records
 from dilannot.errors import DilannotError
 from dilannot.outputs import locked, make_folder, write_json
+from dilannot.tracks import HIDDEN
 
-HIDDEN = ".annotation"
 _RECORD = "annotation.json"
 _PUBLISHED = "published.json"
 _SPARE = 100  # open files beside the shards'
 _DIGEST = "sha256"  # of the record's other fields: a flipped bit would make other tracks
 _PART = re.compile(r"part-(\d+)-of-(\d+)\.blocks")
 
-# What to call a difference: options where there is one.
-_OPTIONS = {"regions": "regions", "markers": "markers", "contigs": "genome", "genome": "genome", "shards": "--shard"}
-_WORDS = {"weights_sha256": "weights", "dilannot": "version of dilannot", "model": "network", "epoch": "epoch"}
+# What to call a difference, where it is not an option of that name.
+_DIFFERENCES = {
+    "dilannot": "another version of dilannot",
+    "model": "another network",
+    "weights_sha256": "other weights",
+    "epoch": "the weights of another epoch",
+    "genome": "another genome",
+    "contigs": "another genome",
+    "regions": "other regions",
+    "markers": "other markers",
+    "shards": "another number of shards",
+}
 
 
 def hidden(output: Path) -> Path:
@@ -67,7 +78,7 @@ def begin(output: Path, record: dict[str, Any], *, force: bool = False) -> bool:
     own = folder / f".{_RECORD}.tmp-{os.getpid()}"
     try:
         write_json(own, record | {_DIGEST: _digest(record)})
-        os.link(own, folder / _RECORD)
+        _link(own, folder / _RECORD)
     except FileExistsError:
         before = read_begun(output)
         if key := _differs(before, record):
@@ -76,6 +87,18 @@ def begin(output: Path, record: dict[str, Any], *, force: bool = False) -> bool:
     finally:
         own.unlink(missing_ok=True)
     return False
+
+
+def _link(own: Path, path: Path) -> None:
+    """Give a file a name that no other one has."""
+    try:
+        os.link(own, path)
+    except OSError as error:
+        if isinstance(error, FileExistsError) or error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK):
+            raise
+        if path.exists():  # no hard links on this disk: not quite at once
+            raise FileExistsError from None
+        own.rename(path)
 
 
 def _is_another(output: Path, record: dict[str, Any]) -> bool:
@@ -158,12 +181,12 @@ def _differs(begun: dict[str, Any], asked: dict[str, Any]) -> str | None:
 
 
 def _refused(key: str, before: object, now: object, output: Path) -> DilannotError:
-    name = _OPTIONS.get(key) or _WORDS.get(key) or "--" + key.replace("_", "-")
+    what = _DIFFERENCES.get(key) or "another --" + key.replace("_", "-")
     detail = f" ({_short(before)}, not {_short(now)})" if not isinstance(now, list) else ""
     return DilannotError(
-        f"an annotation that is not finished lies here, with another {name}{detail}",
+        f"an annotation that is not finished lies here, with {what}{detail}",
         where=output,
-        remedy="use its settings to go on, --force to begin again, or another -o",
+        remedy=f"go on with its settings, give another -o, or begin again: --force, or remove {hidden(output)}",
     )
 
 
@@ -200,24 +223,25 @@ def _allow_open_files(count: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def collect(paths: Sequence[Path], count: int) -> list[Record]:
+def collect(paths: Sequence[Path], blocks: Sequence[Block], shards: int) -> list[Record]:
     """The records of all blocks, in order; of a block that lies in several files, one.
 
     Raises
     ------
     DilannotError
-        Some of the `count` blocks are in none of the files.
+        Some are in none of the files; the `shards` they belong to are named.
     """
     found: dict[int, Record] = {}
     for path in paths:
         for record in read_records(path):
             found.setdefault(record.block, record)
-    missing = [number for number in range(count) if number not in found]
+    missing = {block.number for block in blocks} - found.keys()
     if missing:
-        shown = ", ".join(path.name for path in paths) or "no part"
+        parts = [n for n in range(1, shards + 1) if missing & {block.number for block in shard_of(blocks, n, shards)}]
+        shown = ", ".join(map(str, parts[:10])) + (" ..." if len(parts) > 10 else "")
         raise DilannotError(
-            f"{len(missing):,} of {count:,} blocks are missing; {shown} found",
+            f"{len(parts):,} of {shards:,} shards are not complete: {shown}",
             where=paths[0].parent if paths else None,
-            remedy="run the shards that are not done, then merge",
+            remedy="run them (again), then merge",
         )
-    return [found[number] for number in range(count)]
+    return [found[block.number] for block in blocks]

@@ -197,7 +197,9 @@ class Plan:
     record: dict[str, Any] = field(repr=False)
 
 
-def make_plan(run: Run, target: Target, settings: Settings, loaded: Weights, tile: int, shards: int) -> Plan:
+def make_plan(
+    run: Run, target: Target, settings: Settings, loaded: Weights, tile: int, batch_size: int, shards: int
+) -> Plan:
     """Put numbers to what was asked for.
 
     Parameters
@@ -208,6 +210,8 @@ def make_plan(run: Run, target: Target, settings: Settings, loaded: Weights, til
         What was asked for.
     tile
         Tiles start on multiples of it, nt.
+    batch_size
+        Tiles predicted together: it can change last digits.
     shards
         In how many parts it is made.
     """
@@ -218,7 +222,7 @@ def make_plan(run: Run, target: Target, settings: Settings, loaded: Weights, til
     least = np.broadcast_to(least, len(own)).copy()
     rules = Rules(steps, least, thresholds.astype(np.float32), settings.merge_gap, settings.bin_length)
     blocks = blocks_of(target.regions, list(target.genome.contigs), tile)
-    record = _record(run, loaded, target, settings, rules, tile) | {"shards": shards}
+    record = _record(run, loaded, target, settings, rules, tile) | {"batch_size": batch_size, "shards": shards}
     return Plan(target, settings, rules, blocks, record)
 
 

@@ -72,9 +72,9 @@ def prepared(
         network, record, context, settings.tile, training_windows=settings.training_windows,
         both_strands=settings.both_strands, bin_length=settings.bin_length,
     )  # fmt: skip
-    plan = make_plan(record, target, settings, loaded, walk.size, shard.count if shard else 1)
-    blocks = shard_of(plan.blocks, shard.number, shard.count) if shard else plan.blocks
     together = batch_size or (1 if where.type == "cpu" else _ON_A_GPU)
+    plan = make_plan(record, target, settings, loaded, walk.size, together, shard.count if shard else 1)
+    blocks = shard_of(plan.blocks, shard.number, shard.count) if shard else plan.blocks
     engine = Engine(walk, target.genome, plan.rules, where, together, progress)
     with predicting(network), fixed_output(network):
         yield Work(plan, blocks, engine)

@@ -18,8 +18,15 @@ from dilannot.tracks import FORMAT, FORMAT_VERSION, MANIFEST, files_of, read_man
 _FILES = "files"
 
 
-def check_output(output: Path, files: Sequence[str], *, force: bool) -> None:
+def check_output(output: Path, files: Sequence[str], *, force: bool | None) -> None:
     """Refuse, before any work, a folder in which anything would be overwritten.
+
+    Parameters
+    ----------
+    output, files
+        The folder, and the names that will be given to files in it.
+    force
+        Whether what lies there may be overwritten; None where nobody can ask for that.
 
     Raises
     ------
@@ -36,7 +43,8 @@ def check_output(output: Path, files: Sequence[str], *, force: bool) -> None:
             raise DilannotError("is a directory, not a file", where=output / name, remedy="give another output folder")
         if os.path.lexists(output / name) and not force and not begun:
             sweep(output)
-            raise DilannotError("exists already", where=output / name, remedy="use --force to overwrite, or another -o")
+            remedy = "give another folder" if force is None else "use --force to overwrite, or another -o"
+            raise DilannotError("exists already", where=output / name, remedy=remedy)
     if begun:  # it was looked at then; files that were there may lie beside some of ours by now
         return
     if (output / MANIFEST).exists():

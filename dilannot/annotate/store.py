@@ -123,7 +123,7 @@ class Appender:
     def __init__(self, path: Path) -> None:
         self.records = list(read_records(path)) if path.exists() else []
         self._path = path
-        self._end = self.records[-1].end if self.records else 0
+        self._there = self._end = self.records[-1].end if self.records else 0
         self._handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
         if os.fstat(self._handle).st_size != self._end:
             os.ftruncate(self._handle, self._end)
@@ -137,6 +137,16 @@ class Appender:
             while written < len(view):
                 written += os.pwrite(self._handle, view[written:], self._end + written)
         self._end += len(view)
+
+    def take_back(self) -> None:
+        """Remove what was appended."""
+        os.ftruncate(self._handle, self._there)
+        self._end = self._there
+
+    @property
+    def folder(self) -> Path:
+        """Where the file lies."""
+        return self._path.parent
 
     @property
     def size(self) -> int:

@@ -99,7 +99,6 @@ class Engine:
                 nucleotides += int(wanted.sum())
             self._predict(batch, encoders)
             for encoder in encoders:
-                encoder.finish()
                 yield encoder, nucleotides
                 nucleotides = 0
 
@@ -152,6 +151,8 @@ class Engine:
                 raise DilannotError("the network gives no numbers: are its weights damaged?", where=batch[0][0].contig)
             for encoder, of_tile in zip(encoders, probabilities, strict=True):
                 encoder.add(of_tile, place - first, self.walk.unit)
+        for encoder in encoders:
+            encoder.finish()  # on the same stream of the device as what came before
 
     def _go_on(self) -> None:
         """Or not: pieces of a tile are the longest that a Ctrl-C waits for."""
