@@ -181,10 +181,14 @@ def _differs(begun: dict[str, Any], asked: dict[str, Any]) -> str | None:
 
 
 def _refused(key: str, before: object, now: object, output: Path) -> DilannotError:
-    what = _DIFFERENCES.get(key) or "another --" + key.replace("_", "-")
-    detail = f" ({_short(before)}, not {_short(now)})" if not isinstance(now, list) else ""
+    option = "--" + key.replace("_", "-")
+    if isinstance(now, bool):
+        how = f"{'with' if before else 'without'} {option}"
+    else:
+        detail = f" ({_short(before)}, not {_short(now)})" if not isinstance(now, list) else ""
+        how = f"with {_DIFFERENCES.get(key) or f'another {option}'}{detail}"
     return DilannotError(
-        f"an annotation that is not finished lies here, with {what}{detail}",
+        f"an annotation that is not finished lies here, {how}",
         where=output,
         remedy=f"go on with its settings, give another -o, or begin again: --force, or remove {hidden(output)}",
     )

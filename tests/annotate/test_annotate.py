@@ -37,7 +37,6 @@ from by_rule import (
 from conftest import make_run, random_sequence, write_fasta
 from torch_encoder import WithTorch
 
-from dilannot.annotate import annotate as annotate_module
 from dilannot.annotate.annotate import annotate, survey
 from dilannot.annotate.plan import DEFAULTS, MIN_SCORE, Scope, Settings
 from dilannot.data.markers import Marker
@@ -158,8 +157,8 @@ def manifest(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "tracks.json").read_text())  # type: ignore[no-any-return]
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in sorted(os.listdir(folder))}
+def contents(folder: Path, *without: str) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in sorted(os.listdir(folder)) if name not in without}
 
 
 CASES: list[tuple[str, dict[str, Any]]] = [
@@ -325,7 +324,7 @@ def test_threads_change_no_byte_and_batches_the_last_digit_at_most(
     assert contents(tmp_path / "one") == contents(tmp_path / "threads")
     assert contents(tmp_path / "batches") == contents(tmp_path / "both")
     if name.startswith("toy"):
-        assert contents(tmp_path / "one") == contents(tmp_path / "batches")
+        assert contents(tmp_path / "one", "tracks.json") == contents(tmp_path / "batches", "tracks.json")
     for row in manifest(tmp_path / "one")["tracks"]:
         found = []
         for folder in ("one", "batches"):
@@ -579,12 +578,12 @@ class Full:
         self.free = free
 
 
-def test_a_disk_that_is_too_small_is_refused_before_any_work(
+def test_a_disk_that_is_too_small_is_refused_before_much_is_made(
     runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the work is long enough for a probe; and by --dry-run always."""
+    """Once the first blocks tell how much it will be, and these go again; and by --dry-run."""
     monkeypatch.setattr("shutil.disk_usage", lambda _: Full(1_000))
-    monkeypatch.setattr(annotate_module, "_WORTH_A_PROBE", 1_000)
+    monkeypatch.setattr("dilannot.annotate.blocks.LENGTH", 400)
     for go in (annotate, survey):
         with pytest.raises(DilannotError, match=r"needs about .* MB and 0\.0 MB are free") as error:
             go(runs["dilated"], output=tmp_path / "t", threads=1)
@@ -599,11 +598,11 @@ def test_a_disk_that_gets_full_is_an_error_and_what_is_made_stays_hidden(
     with monkeypatch.context() as patch:
         patch.setattr("shutil.disk_usage", lambda _: Full(1_000))
         with pytest.raises(DilannotError, match=r"needs about .* are free") as error:
-            annotate(runs["toy-around"], output=tmp_path / "t", threads=1)
+            annotate(runs["toy-around"], output=tmp_path / "t", scope=Scope(["chrA"]), threads=1)
     assert error.value.exit_code == ENVIRONMENT
     assert all(name.startswith(".") for name in os.listdir(tmp_path / "t"))
-    annotate(runs["toy-around"], output=tmp_path / "t", threads=1)
-    annotate(runs["toy-around"], output=tmp_path / "again", threads=1)
+    for folder in ("t", "again"):
+        annotate(runs["toy-around"], output=tmp_path / folder, scope=Scope(["chrA"]), threads=1)
     assert contents(tmp_path / "t") == contents(tmp_path / "again")
 
 
@@ -651,6 +650,6 @@ def test_a_survey_says_what_would_be_done_and_writes_nothing(runs: Runs, tmp_pat
         f"{sum(LENGTHS.values()):,} nt of genome.fa in {tiles} tiles of 500 nt, 3 markers, on cpu (2 threads)"
     )
     assert lines[1].startswith("about ")
-    assert all(word in lines[1] for word in (" s, ", "MB of tracks", "of memory"))
+    assert all(word in lines[1] for word in (" s, ", "KB of tracks", "of memory"))
     assert lines[-1] == f"into {tmp_path / 't'}"
     assert os.listdir(tmp_path) == []

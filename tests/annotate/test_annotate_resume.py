@@ -111,20 +111,20 @@ def test_stopped_before_the_first_block_it_leaves_nothing(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"tile": 200}, r"another --tile \(100, not 200\)"),
-        ({"precision": 0.1}, r"another --precision \(0\.01, not 0\.1\)"),
-        ({"min_score": 0.2}, r"another --min-score \(the default, not 0\.2\)"),
-        ({"bin_length": 20}, r"another --bin \(1, not 20\)"),
-        ({"both_strands": True}, r"another --rc \(False, not True\)"),
-        ({"threshold": 0.3}, r"another --threshold \(the default, not 0\.3\)"),
-        ({"merge_gap": 0}, r"another --merge-gap \(5, not 0\)"),
-        ({"min_length": 1}, r"another --min-length \(5, not 1\)"),
-        ({"bgzip": True}, r"another --bgzip \(False, not True\)"),
-        ({"bigbed": True}, r"another --bigbed \(False, not True\)"),
-        ({"scope": Scope(markers=["G C"])}, "another markers"),
-        ({"scope": Scope(regions=["a"])}, "another regions"),
-        ({"shard": Shard(1, 2)}, r"another --shard \(1, not 2\)"),
-        ({"weights": "last"}, r"another weights \(\w{12}…, not \w{12}…\)"),
+        ({"tile": 200}, r"with another --tile \(100, not 200\)"),
+        ({"precision": 0.1}, r"with another --precision \(0\.01, not 0\.1\)"),
+        ({"min_score": 0.2}, r"with another --min-score \(the default, not 0\.2\)"),
+        ({"bin_length": 20}, r"with another --bin \(1, not 20\)"),
+        ({"both_strands": True}, "without --rc"),
+        ({"threshold": 0.3}, r"with another --threshold \(the default, not 0\.3\)"),
+        ({"merge_gap": 0}, r"with another --merge-gap \(5, not 0\)"),
+        ({"min_length": 1}, r"with another --min-length \(5, not 1\)"),
+        ({"bgzip": True}, "without --bgzip"),
+        ({"bigbed": True}, "without --bigbed"),
+        ({"scope": Scope(markers=["G C"])}, "with other markers"),
+        ({"scope": Scope(regions=["a"])}, "with other regions"),
+        ({"shard": Shard(1, 2)}, r"with another number of shards \(1, not 2\)"),
+        ({"weights": "last"}, r"with other weights \(\w{12}…, not \w{12}…\)"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -132,8 +132,8 @@ def test_another_annotation_than_was_begun_is_refused(
     run: Path, whole: dict[str, bytes], begun: Path, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     before = contents(begun)
-    remedy = "; use its settings to go on, --force to begin again, or another -o"
-    with pytest.raises(DilannotError, match=f"an annotation that is not finished lies here, with {message}") as error:
+    remedy = f"; go on with its settings, give another -o, or begin again: --force, or remove {begun}/.annotation"
+    with pytest.raises(DilannotError, match=f"an annotation that is not finished lies here, {message}") as error:
         annotated(run, begun, **changes)
     assert (error.value.where, error.value.exit_code) == (begun, 1)
     assert str(error.value).endswith(remedy)

@@ -95,13 +95,10 @@ def test_a_block_that_lies_in_two_folders_is_taken_once(run: Path, whole: dict[s
 def test_a_missing_shard_is_named_and_nothing_is_published(run: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
     output = tmp_path / "tracks"
     make_shards(run, output, (3, 1), 3)
-    message = (
-        "tracks/.annotation: 2 of 6 blocks are missing; part-1-of-3.blocks, part-3-of-3.blocks found; "
-        "run the shards that are not done, then merge"
-    )
+    message = "tracks/.annotation: 1 of 3 shards are not complete: 2; run them .again., then merge"
     with pytest.raises(DilannotError, match=message):
         merge(output)
-    with pytest.raises(DilannotError, match="2 of 6 blocks are missing"):
+    with pytest.raises(DilannotError, match="1 of 3 shards are not complete: 2"):
         merge(tmp_path / "new", [output])
     assert not (tmp_path / "new").exists()
     assert os.listdir(output) == [HIDDEN]
@@ -117,7 +114,7 @@ def test_a_damaged_shard_is_found_and_made_again(run: Path, whole: dict[str, byt
     data = bytearray(part.read_bytes())
     data[len(data) // 2] ^= 1
     part.write_bytes(data)
-    with pytest.raises(DilannotError, match=r"\d of 6 blocks are missing"):
+    with pytest.raises(DilannotError, match=r"1 of \d shards are not complete: \d"):
         merge(output)
     make_shards(run, output, (2,), 2)
     merge(output)
@@ -153,7 +150,9 @@ def test_merging_twice_and_merging_nothing_are_refused(
     assert cli("merge", output).code == 0
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
-    for folder in (output, tmp_path / "empty", tmp_path / "nowhere", tmp_path / "file"):
+    finished = cli("merge", output)
+    assert (finished.code, finished.err) == (1, f"error: {output}: is finished: there is nothing to merge\n")
+    for folder in (tmp_path / "empty", tmp_path / "nowhere", tmp_path / "file"):
         result = cli("merge", folder)
         assert (result.code, result.err) == (1, f"error: {folder}: no annotation was begun here\n")
     assert contents(output) == whole
@@ -218,9 +217,9 @@ def test_shards_of_another_annotation_are_refused(run: Path, tmp_path: Path) -> 
     with pytest.raises(DilannotError, match=f"holds shards of another annotation than {one}") as error:
         merge(one, [other])
     assert error.value.where == other
-    with pytest.raises(DilannotError, match=r"with another --shard \(2, not 3\)"):
+    with pytest.raises(DilannotError, match=r"with another number of shards \(2, not 3\)"):
         make_shards(run, one, (3,), 3)
-    with pytest.raises(DilannotError, match=r"with another --shard \(2, not 1\)"):
+    with pytest.raises(DilannotError, match=r"with another number of shards \(2, not 1\)"):
         annotated(run, one)
 
 

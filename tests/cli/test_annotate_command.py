@@ -19,8 +19,7 @@ import torch
 from by_rule import rows_of_bed, track_of
 from conftest import Cli, Result, make_run, random_sequence, write_fasta
 
-from dilannot.annotate import annotate as annotate_module
-from dilannot.annotate.estimate import estimate
+from dilannot.annotate.estimate import try_out
 from dilannot.annotate.plan import EVERYTHING, Settings
 from dilannot.annotate.prepare import prepared
 from dilannot.annotate.stream import Engine
@@ -212,7 +211,7 @@ def test_a_dry_run_says_what_it_would_take_and_writes_nothing(
     assert result.code == 0, result.err
     plan, guess, output = result.out.splitlines()
     assert plan == "4,201 nt of genome.fa in 11 tiles of 400 nt, 3 markers, on cpu (1 thread)"
-    assert re.fullmatch(r"about \d+ (s|min), [\d,.]+ [MG]B of tracks \(.*\), [\d,.]+ [MG]B of memory", guess)
+    assert re.fullmatch(r"about \d+ (s|min), [\d,.]+ [KMG]B of tracks \(.*\), [\d,.]+ [MG]B of memory", guess)
     assert output == "into tracks"
     assert os.listdir() == []
     Path("tracks").write_text("in the way")
@@ -222,7 +221,7 @@ def test_a_dry_run_says_what_it_would_take_and_writes_nothing(
 def test_an_estimate_is_of_the_right_size(run: Path, plain: Tracks) -> None:
     """Half of it is N-free, all of it is dense: what is written lies within a factor of three."""
     with prepared(run, None, EVERYTHING, Settings(tile=400), None, progress=Silent()) as work:
-        guess = estimate(work.engine, work.blocks, 1)
+        guess = try_out(work.engine, work.blocks, 1)
     written = sum(map(len, plain.files().values()))
     assert written / 3 < guess.bytes < written * 3
     assert guess.memory > 1e7
@@ -249,7 +248,7 @@ class Full:
 def test_a_disk_that_is_too_small_is_refused(
     cli: Cli, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[str]
 ) -> None:
-    monkeypatch.setattr(annotate_module, "_WORTH_A_PROBE", 1_000)
+    monkeypatch.setattr("dilannot.annotate.blocks.LENGTH", 400)
     monkeypatch.setattr("shutil.disk_usage", lambda _: Full)
     result = cli("annotate", run, "-o", tmp_path / "t", *PLAIN, *more)
     assert result.code == 3
