@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pyBigWig
 import pytest
 import torch
@@ -31,4 +32,6 @@ def test_the_whole_way(dataset: Path, tmp_path: Path) -> None:
         for device in ("cpu", "cuda"):
             with pyBigWig.open(str(tmp_path / f"tracks-{device}" / row["bigwig"])) as file:
                 values.append(file.values("chr2", 0, 12_345, numpy=True))
-        assert abs(values[0] - values[1]).max() <= 0.01 + 1e-6
+        # Where one rounds to just below the least score, the other has a gap.
+        shown = [np.nan_to_num(each, nan=row["min_score"] - 0.01) for each in values]
+        assert abs(shown[0] - shown[1]).max() <= 0.01 + 1e-6

@@ -11,13 +11,13 @@ from typing import Any
 from dilannot.annotate.blocks import Block
 from dilannot.annotate.estimate import Estimate, Sample, describe, in_words, spread, try_out
 from dilannot.annotate.finish import finish_of
-from dilannot.annotate.parts import begin, forget_if_empty, hidden
+from dilannot.annotate.parts import begin, check_begun, forget_if_empty, hidden
 from dilannot.annotate.plan import DEFAULTS, EVERYTHING, Scope, Settings
 from dilannot.annotate.prepare import Work, cores, prepared, warn_of_coarse_tracks
 from dilannot.annotate.publish import check_output, publish
 from dilannot.annotate.shards import Shard
-from dilannot.annotate.store import Appender, Record, read_records
-from dilannot.annotate.stream import Engine, stream
+from dilannot.annotate.store import Appender, Record
+from dilannot.annotate.stream import stream
 from dilannot.errors import ENVIRONMENT, DilannotError
 from dilannot.outputs import check_space, check_writable, locked, make_folder, nearest_folder, removed_if_empty
 from dilannot.progress import Progress, Silent, Task
@@ -76,7 +76,7 @@ def annotate(
     weights
         Those of the best or the last epoch.
     batch_size
-        Tiles predicted together; by default 1 on a CPU, on a GPU as many as it has memory for, up to 8.
+        Tiles predicted together; by default 1 on a CPU, on a GPU as many as it has memory for, up to 5.
     device
         auto, cpu, cuda or cuda:N.
     threads
@@ -139,13 +139,16 @@ def survey(
         `annotate` would refuse it.
     """
     threads = threads or cores()
+    check_writable(nearest_folder(output))
     with prepared(
         run, genome, scope, settings, shard,
         weights=weights, batch_size=batch_size, device=device, trust_code=trust_code, progress=progress or Silent(),
     ) as work:  # fmt: skip
-        check_output(output, finish_of(work.plan.record, hidden(output), []).files(), force=force)
-        guess = try_out(work.engine, work.blocks, threads)
-        _check_disk(nearest_folder(output), guess, 0)
+        check_output(output, finish_of(work.plan.record, hidden(output), []).files(), force=None if shard else force)
+        check_begun(output, work.plan.record, force=force and shard is None)
+        warn_of_coarse_tracks(work.plan, progress or Silent())
+        guess = try_out(work.engine, work.plan.blocks, threads)
+        _check_disk(nearest_folder(output), guess, hidden(output))
         return [describe(work.engine, work.blocks, threads), in_words(guess), f"into {output}"]
 
 
@@ -181,16 +184,19 @@ def _make(part: Path, work: Work, threads: int, progress: Progress) -> list[Reco
     try:
         done = {record.block for record in appender.records} & wanted
         left = [block for block in work.blocks if block.number not in done]
+        if appender.damaged:
+            progress.warn(f"{part}: {appender.damaged:,} blocks are damaged and made again")
         if done:
             progress.say(f"going on: {len(done):,} of {len(wanted):,} blocks are there")
         if left:
             progress.say(describe(work.engine, left, threads))
-        with progress.task("annotating", sum(len(block.kept) for block in left)) as task:
-            _append_all(appender, work.engine, left, threads, progress, task)
+        with progress.task("annotating", sum(map(len, left))) as task:
+            _append_all(appender, work, left, threads, progress, task)
+        found = {record.block: record for record in appender.records if record.block in wanted}
+        there = appender.is_there()
     finally:
         appender.close()
-    found = {record.block: record for record in read_records(part) if record.block in wanted} if part.exists() else {}
-    if len(found) < len(wanted):
+    if not there:
         raise DilannotError(
             "was removed or changed while it was written",
             where=part,
@@ -201,30 +207,38 @@ def _make(part: Path, work: Work, threads: int, progress: Progress) -> list[Reco
 
 
 def _append_all(
-    appender: Appender, engine: Engine, blocks: Sequence[Block], threads: int, progress: Progress, task: Task
+    appender: Appender, work: Work, blocks: Sequence[Block], threads: int, progress: Progress, task: Task
 ) -> None:
     """Make blocks and append their records; once a few of them from all over are there, say how the rest will go."""
-    first = spread(blocks, min(_FIRST, len(blocks) // 4)) if len(blocks) >= 4 else []
-    rest = [block for block in blocks if block not in first]
-    there, sample, finished = appender.size, Sample(engine), 0
+    engine = work.engine
+    first = spread(blocks, max(1, min(_FIRST, len(blocks) // 4))) if len(blocks) > 1 else []
+    awaited, sample = {block.number for block in first}, Sample(engine)
+    rest = [block for block in blocks if block.number not in awaited]
     with closing(stream(engine, [*first, *rest], threads)) as stretches:
         for made in stretches:
             # What was read before a change is right; what may not be is not kept.
             engine.genome.check_unchanged()
             appender.append(made.record)
             sample.add(made)
-            finished += 1
-            if finished == len(first):
-                guess = sample.estimate(blocks, threads)
-                progress.say(in_words(guess))
-                try:
-                    _check_disk(appender.folder, guess, there)
-                except DilannotError:
-                    appender.take_back()
-                    raise
-            task.advance(len(made.block.kept), f"{sample.nucleotides / sample.seconds:,.0f} nt/s")
+            if awaited == {made.block.number}:
+                _tell(work, blocks, sample, threads, appender, progress)
+            awaited.discard(made.block.number)
+            task.advance(len(made.block), f"{sample.nucleotides / sample.seconds:,.0f} nt/s")
 
 
-def _check_disk(folder: Path, guess: Estimate, there: int) -> None:
-    """Records and finished files lie there at the same time; of `there` bytes of records, the files come too."""
-    check_space(folder, int(2 * guess.bytes + there), "this annotation", remedy=_LESS)
+def _tell(
+    work: Work, blocks: Sequence[Block], sample: Sample, threads: int, appender: Appender, progress: Progress
+) -> None:
+    """Say how the rest will go; where the disk is too small for it, take back what was made."""
+    progress.say(in_words(sample.estimate(blocks, threads)))
+    try:
+        _check_disk(appender.folder, sample.estimate(work.plan.blocks, threads), appender.folder)
+    except DilannotError:
+        appender.take_back()
+        raise
+
+
+def _check_disk(folder: Path, guess: Estimate, parts: Path) -> None:
+    """Records of all shards and the finished files lie there at the same time; some of the records do already."""
+    there = sum(path.stat().st_size for path in parts.glob("*.blocks"))
+    check_space(folder, int(2 * guess.bytes - there), "this annotation", remedy=_LESS)

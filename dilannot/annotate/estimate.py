@@ -6,11 +6,10 @@ import resource
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from dilannot.annotate.blocks import LENGTH, Block
 from dilannot.annotate.stream import Engine, Made, stream
-from dilannot.genome.intervals import Interval
 
 _TILES = 24  # of different blocks: peaks cluster, so few say little
 _LONG_ENOUGH = 3.0  # seconds
@@ -59,11 +58,11 @@ class Sample:
     def add(self, made: Made) -> None:
         """Count a block, or a part of one."""
         self._bytes += len(made.record) - self._fixed
-        self.nucleotides += len(made.block.kept)
+        self.nucleotides += len(made.block)
 
     def estimate(self, blocks: Sequence[Block], threads: int, speed_up: int = 1) -> Estimate:
         """What `blocks` will take on so many threads, `speed_up` times as fast as these were made."""
-        total, sampled = sum(len(block.kept) for block in blocks), max(self.nucleotides, 1)
+        total, sampled = sum(map(len, blocks)), max(self.nucleotides, 1)
         per_nt = self._bytes / sampled + self._fixed / LENGTH
         at_work = per_nt * LENGTH * _IN_MEMORY
         growth = _peak() - self._before if speed_up > 1 else 0
@@ -87,7 +86,7 @@ def try_out(engine: Engine, blocks: Sequence[Block], threads: int) -> Estimate:
         That will be at work at the same time.
     """
     sample = Sample(engine)
-    tiles = [_first_tile(block, engine.walk.size) for block in spread(blocks, _TILES)]
+    tiles = [block.first_span(engine.walk.size) for block in spread(blocks, _TILES)]
     for _ in stream(engine, tiles[:1], 1):  # the first time, libraries and the network warm up
         pass
     sample.restart()
@@ -96,27 +95,25 @@ def try_out(engine: Engine, blocks: Sequence[Block], threads: int) -> Estimate:
             sample.add(made)
         if sample.seconds > _LONG_ENOUGH:
             break
-    return sample.estimate(blocks, threads, speed_up=threads)
+    # A GPU is busy with one thread already.
+    return sample.estimate(blocks, threads, speed_up=threads if engine.device.type == "cpu" else 1)
 
 
 def spread(blocks: Sequence[Block], count: int) -> list[Block]:
-    """Some of the blocks, evenly spread, those far from each other first."""
+    """Some of the longer blocks, evenly spread, those far from each other first."""
+    most = max(map(len, blocks))
+    blocks = [block for block in blocks if 2 * len(block) >= most]
     step = max(1, len(blocks) // count)
     return sorted(blocks[step // 2 :: step][:count], key=lambda block: block.number * 7919 % 1009)
 
 
-def _first_tile(block: Block, size: int) -> Block:
-    end = min(block.kept.start // size * size + size, block.kept.end)
-    return replace(block, kept=Interval(block.kept.contig, block.kept.start, end))
-
-
 def describe(engine: Engine, blocks: Sequence[Block], threads: int) -> str:
     """What is going to be done."""
-    nucleotides = sum(len(block.kept) for block in blocks)
-    tiles = sum(-(-len(block.kept) // engine.walk.size) for block in blocks)
+    nucleotides, markers = sum(map(len, blocks)), len(engine.rules.least)
+    tiles = sum(1 for block in blocks for _ in block.spans(engine.walk.size))
     return (
         f"{nucleotides:,} nt of {engine.genome.path.name} in {tiles:,} tile{'s'[: tiles > 1]} of "
-        f"{engine.walk.size:,} nt, {len(engine.rules.least)} markers, on {engine.device} "
+        f"{engine.walk.size:,} nt, {markers} marker{'s'[: markers > 1]}, on {engine.device} "
         f"({threads} thread{'s'[: threads > 1]})"
     )
 

@@ -25,7 +25,7 @@ from dilannot.annotate.calls import STRETCH, CallRule, joined
 from dilannot.annotate.store import Reader, Record
 from dilannot.formats.bgzip import index_bed, index_suffix
 from dilannot.formats.bigbed import write_bigbed
-from dilannot.formats.bigwig import BigWigWriter
+from dilannot.formats.bigwig import BigWigWriter, check_whole
 from dilannot.formats.bigwig_sections import SUMMARY, ZOOM
 from dilannot.formats.calls import Calls, Part, write_calls, write_combined
 from dilannot.genome.intervals import Interval
@@ -33,6 +33,7 @@ from dilannot.outputs import named, to_disk
 from dilannot.progress import Progress
 
 COMBINED = "calls"
+_MEMORY = 400e6  # bytes of all threads for records of zooms that are not compressed yet
 _GROUP = 16  # markers that one thread makes at the same time
 _SPARE = 8  # files that others may open meanwhile
 _JOURNAL = "finished.jsonl"
@@ -146,7 +147,7 @@ def finish(work: Finish, threads: int, progress: Progress) -> list[Written]:
     done = _read_journal(work.folder / _JOURNAL)
     left = [i for i, track in enumerate(work.tracks) if track.name not in done or not _is_there(work, track)]
     with Reader(sorted({record.path for record in work.records})) as reader:
-        threads, size = _at_once(threads)
+        threads, size = _at_once(threads, sum(record.bytes_of("coarse") for record in work.records) / len(work.tracks))
         groups = _groups(left, size)
         with progress.task("writing tracks", len(left)) as task, ThreadPoolExecutor(threads) as pool:
             combined = pool.submit(_combine, work, reader)
@@ -172,12 +173,12 @@ def _is_there(work: Finish, track: Track) -> bool:
     return all((work.folder / name).exists() for name in (f"{track.name}.bw", *work.bed_files(track.name)))
 
 
-def _at_once(threads: int) -> tuple[int, int]:
-    """Threads, and markers of each, for which there are file handles."""
+def _at_once(threads: int, zooms: float) -> tuple[int, int]:
+    """Threads, and markers of each, for which there are file handles and memory, `zooms` bytes a marker."""
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = allowed - len(os.listdir("/dev/fd")) - _SPARE if allowed != resource.RLIM_INFINITY else 1 << 16
     threads = max(1, min(threads, free // 2))
-    return threads, max(1, min(_GROUP, free // threads - 1))
+    return threads, max(1, min(_GROUP, free // threads - 1, int(_MEMORY / (threads * (zooms + 1)))))
 
 
 def _groups(markers: Sequence[int], size: int) -> list[slice]:
@@ -215,9 +216,11 @@ def _write_bigwigs(work: Finish, reader: Reader, group: slice) -> list[int]:
         blocks = np.stack(summaries) if summaries else np.zeros((0, len(names)), SUMMARY)
         for at, writer in enumerate(writers):
             writer.finish(np.frombuffer(coarse[at], ZOOM), blocks[:, at])
-    for name in names:
+    bases = [int(total) for total in blocks["bases"].sum(axis=0)]
+    for name, total in zip(names, bases, strict=True):
         to_disk(work.folder / name)
-    return [int(total) for total in blocks["bases"].sum(axis=0)]
+        check_whole(work.folder / name, total)
+    return bases
 
 
 def _calls(work: Finish, reader: Reader, group: slice) -> list[list[tuple[str, Calls]]]:
@@ -239,7 +242,7 @@ def _calls_on(work: Finish, reader: Reader, records: Sequence[Record], group: sl
 
 
 def _contigs(work: Finish) -> Iterator[tuple[str, list[Record]]]:
-    pairs = groupby(zip(work.records, work.blocks, strict=True), key=lambda pair: pair[1].kept.contig)
+    pairs = groupby(zip(work.records, work.blocks, strict=True), key=lambda pair: pair[1].name)
     for contig, of_contig in pairs:
         yield contig, [record for record, _ in of_contig]
 

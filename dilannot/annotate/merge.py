@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import dilannot
 from dilannot.annotate.annotate import Annotation
 from dilannot.annotate.finish import blocks_in, finish_of
 from dilannot.annotate.parts import all_locked, begin, collect, hidden, parts_of, read_begun, was_begun
@@ -38,12 +39,18 @@ def merge(
     progress = progress or Silent()
     if (output / MANIFEST).exists() and not was_begun(output) and not others:
         raise DilannotError("is finished: there is nothing to merge", where=output)
-    others = [other for other in others if other.resolve() != output.resolve()]
+    others = [other for path, other in {each.resolve(): each for each in others}.items() if path != output.resolve()]
     first = output if was_begun(output) or not others else others[0]
     annotation = read_begun(first)
     for other in others:
         if read_begun(other) != annotation:
             raise DilannotError(f"holds shards of another annotation than {first}", where=other)
+    if annotation.get("dilannot") != dilannot.__version__:
+        raise DilannotError(
+            f"its shards are of dilannot {annotation.get('dilannot')}, this is {dilannot.__version__}",
+            where=first,
+            remedy="merge with that version, or make them again",
+        )
     check_output(output, finish_of(annotation, hidden(output), []).files(), force=None)
     make_folder(output)
     with removed_if_empty(output), locked(output), all_locked(parts := parts_of([output, *others])):

@@ -15,6 +15,7 @@ import os
 import re
 import resource
 import shutil
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -36,6 +37,7 @@ _PART = re.compile(r"part-(\d+)-of-(\d+)\.blocks")
 _DIFFERENCES = {
     "dilannot": "another version of dilannot",
     "model": "another network",
+    "network_sha256": "another network",
     "weights_sha256": "other weights",
     "epoch": "the weights of another epoch",
     "genome": "another genome",
@@ -75,18 +77,25 @@ def begin(output: Path, record: dict[str, Any], *, force: bool = False) -> bool:
         _begin_anew(output)
     folder = hidden(output)
     make_folder(folder)
-    own = folder / f".{_RECORD}.tmp-{os.getpid()}"
+    # Not the process alone: containers on several machines may all have the same number.
+    own = folder / f".{_RECORD}.{uuid.uuid4().hex}.tmp-{os.getpid()}"
     try:
         write_json(own, record | {_DIGEST: _digest(record)})
         _link(own, folder / _RECORD)
     except FileExistsError:
-        before = read_begun(output)
-        if key := _differs(before, record):
-            raise _refused(key, before.get(key), record[key], output) from None
+        check_begun(output, record, force=False)
         return True
     finally:
         own.unlink(missing_ok=True)
     return False
+
+
+def check_begun(output: Path, record: dict[str, Any], *, force: bool) -> None:
+    """Refuse what `begin` would refuse, and change nothing."""
+    if was_begun(output) and not force:
+        before, record = read_begun(output), json.loads(json.dumps(record))
+        if key := _differs(before, record):
+            raise _refused(key, before.get(key), record, output)
 
 
 def _link(own: Path, path: Path) -> None:
@@ -112,7 +121,8 @@ def _is_another(output: Path, record: dict[str, Any]) -> bool:
 def _begin_anew(output: Path) -> None:
     """Forget what was begun, but not which files it may have left under final names."""
     published = read_published(output)
-    forget(output)
+    with all_locked(parts_of([output])):  # shards may be at work
+        forget(output)
     if published:
         make_folder(hidden(output))
         write_published(output, published)
@@ -180,7 +190,9 @@ def _differs(begun: dict[str, Any], asked: dict[str, Any]) -> str | None:
     return next((key for key in asked if begun.get(key) != asked[key]), None)
 
 
-def _refused(key: str, before: object, now: object, output: Path) -> DilannotError:
+def _refused(key: str, before: object, asked: dict[str, Any], output: Path) -> DilannotError:
+    now = asked[key]
+    force = "use --force" if asked.get("shards") == 1 else f"remove {hidden(output)}"
     option = "--" + key.replace("_", "-")
     if isinstance(now, bool):
         how = f"{'with' if before else 'without'} {option}"
@@ -190,7 +202,7 @@ def _refused(key: str, before: object, now: object, output: Path) -> DilannotErr
     return DilannotError(
         f"an annotation that is not finished lies here, {how}",
         where=output,
-        remedy=f"go on with its settings, give another -o, or begin again: --force, or remove {hidden(output)}",
+        remedy=f"go on with its settings, give another -o, or {force} to begin again",
     )
 
 

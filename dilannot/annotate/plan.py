@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,7 +96,7 @@ class Settings:
         Raises
         ------
         DilannotError
-            The precision is no whole part of 1, or finer than `1 / FINEST`; or another setting is out of range.
+            The precision is no whole part of 1, or finer than `1 / FINEST`.
         """
         steps = round(1 / self.precision) if 0 < self.precision <= 1 else 0
         if not 1 <= steps <= FINEST or abs(1 / self.precision - steps) > 1e-6 * steps:
@@ -106,6 +108,9 @@ class Settings:
     def check(self) -> None:
         """Refuse what is out of range; NaN is."""
         self.steps()
+        for name, least in (("bin_length", 1), ("merge_gap", 0), ("min_length", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {least} or more")
         if self.min_score is not None and not 0 <= self.min_score <= 1:
             raise DilannotError(f"a score of {self.min_score:g}", where="--min-score", remedy="give 0 to 1")
         if self.threshold is not None and not 0 < self.threshold <= 1:
@@ -136,11 +141,6 @@ class Target:
     chosen: list[int]
     markers: list[Marker]
     names: list[str]
-
-    @property
-    def nucleotides(self) -> int:
-        """Positions to predict, N included."""
-        return sum(map(len, self.regions))
 
 
 def find_target(run: Run, genome: Path | None, asked: Scope, progress: Progress) -> Target:
@@ -198,7 +198,7 @@ class Plan:
 
 
 def make_plan(
-    run: Run, target: Target, settings: Settings, loaded: Weights, tile: int, batch_size: int, shards: int
+    run: Run, target: Target, settings: Settings, loaded: Weights, tile: int, batch_size: int, device: str, shards: int
 ) -> Plan:
     """Put numbers to what was asked for.
 
@@ -212,6 +212,8 @@ def make_plan(
         Tiles start on multiples of it, nt.
     batch_size
         Tiles predicted together: it can change last digits.
+    device
+        cpu or cuda: so can that.
     shards
         In how many parts it is made.
     """
@@ -222,8 +224,18 @@ def make_plan(
     least = np.broadcast_to(least, len(own)).copy()
     rules = Rules(steps, least, thresholds.astype(np.float32), settings.merge_gap, settings.bin_length)
     blocks = blocks_of(target.regions, list(target.genome.contigs), tile)
-    record = _record(run, loaded, target, settings, rules, tile) | {"batch_size": batch_size, "shards": shards}
+    record = _record(run, loaded, target, settings, rules, tile) | {
+        "batch_size": batch_size,
+        "device": device,
+        "shards": shards,
+    }
     return Plan(target, settings, rules, blocks, record)
+
+
+def _digest(run: Run) -> str:
+    """Of what makes the same weights another network."""
+    parts = run.output, run.arguments, run.code and run.code["sha256"], run.window, run.length
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _record(run: Run, loaded: Weights, target: Target, settings: Settings, rules: Rules, tile: int) -> dict[str, Any]:
@@ -233,6 +245,7 @@ def _record(run: Run, loaded: Weights, target: Target, settings: Settings, rules
     return {
         "dilannot": dilannot.__version__,
         "model": run.model,
+        "network_sha256": _digest(run),
         "weights_sha256": loaded.sha256,
         "epoch": loaded.epoch,
         "genome": target.genome.path.name,

@@ -108,6 +108,9 @@ def _unwanted(text: str, lengths: Mapping[str, int], progress: Progress) -> list
     contig = text.rpartition(":")[0] or text
     if contig in lengths or _contigs(text, lengths):
         return _typed(text, lengths, progress)
+    if set(text) & set("*?[") and "/" not in text:
+        progress.warn(f"--exclude {text!r}: no contig of the genome has such a name")
+        return []
     path = Path(text)
     if not (path.exists() or "/" in text or text.lower().endswith(_BED_ENDINGS)):
         raise DilannotError(

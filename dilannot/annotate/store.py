@@ -83,6 +83,10 @@ class Record:
         """Where the next record begins."""
         return self.offset + _HEAD.size + sum(self.sizes)
 
+    def bytes_of(self, name: str) -> int:
+        """Size of a column."""
+        return self.sizes[list(_COLUMNS).index(name)]
+
     def place(self, name: str) -> int:
         """Where a column begins, in bytes from the file's start."""
         at = list(_COLUMNS).index(name)
@@ -90,40 +94,57 @@ class Record:
 
 
 def read_records(path: Path) -> Iterator[Record]:
-    """The whole records of a file, in the order they were written; all of it is read and checked.
+    """The whole records of a file, in the order they were written; all of it is read and checked."""
+    return (record for record, whole in _walk(path) if whole)
 
-    What comes after the first damaged or cut one is not looked at.
-    """
+
+def _walk(path: Path) -> Iterator[tuple[Record, bool]]:
+    """Records, and whether each is what was written; what comes after one whose head is damaged is not looked at."""
     with open(path, "rb") as handle:
         size, offset = os.fstat(handle.fileno()).st_size, 0
-        while (record := _read_record(handle, path, offset, size)) is not None:
-            yield record
+        while True:
+            handle.seek(offset)
+            head = handle.read(_HEAD.size)
+            record = _record_at(path, offset, head)
+            if record is None or record.end > size:
+                return
+            yield record, _is_whole(handle, head, record)
             offset = record.end
 
 
-def _read_record(handle: BinaryIO, path: Path, offset: int, size: int) -> Record | None:
-    handle.seek(offset)
-    head = handle.read(_HEAD.size)
+def _record_at(path: Path, offset: int, head: bytes) -> Record | None:
     if len(head) < _HEAD.size or not head.startswith(_MAGIC):
         return None
-    _, checksum, block, nucleotides, *sizes = _HEAD.unpack(head)
-    record = Record(path, block, nucleotides, offset, tuple(sizes))
-    if record.end > size:
-        return None
-    found, left = isal_zlib.crc32(head[_CHECKED_FROM:]), sum(sizes)
+    _, _, block, nucleotides, *sizes = _HEAD.unpack(head[: _HEAD.size])
+    return Record(path, block, nucleotides, offset, tuple(sizes))
+
+
+def _is_whole(handle: BinaryIO, head: bytes, record: Record) -> bool:
+    checksum = _HEAD.unpack(head)[1]
+    found, left = isal_zlib.crc32(head[_CHECKED_FROM:]), sum(record.sizes)
     while left and (part := handle.read(min(left, _AT_ONCE))):
         found = isal_zlib.crc32(part, found)
         left -= len(part)
-    return record if found == checksum and not left else None
+    return bool(found == checksum and not left)
 
 
 class Appender:
-    """Appends records to a shard's file, behind the whole ones that are there."""
+    """Appends records to a shard's file, behind those that are there.
+
+    Attributes
+    ----------
+    records
+        Whole ones, those that are appended among them.
+    damaged
+        Records that were there and are not what was written; their blocks are to be made again.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.records = list(read_records(path)) if path.exists() else []
+        found = list(_walk(path)) if path.exists() else []
+        self.records = [record for record, whole in found if whole]
+        self.damaged = len(found) - len(self.records)
         self._path = path
-        self._there = self._end = self.records[-1].end if self.records else 0
+        self._there = self._end = found[-1][0].end if found else 0
         self._handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
         if os.fstat(self._handle).st_size != self._end:
             os.ftruncate(self._handle, self._end)
@@ -136,12 +157,24 @@ class Appender:
                 raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
             while written < len(view):
                 written += os.pwrite(self._handle, view[written:], self._end + written)
+        made = _record_at(self._path, self._end, record)
+        assert made is not None
+        self.records.append(made)
         self._end += len(view)
 
     def take_back(self) -> None:
         """Remove what was appended."""
         os.ftruncate(self._handle, self._there)
         self._end = self._there
+        self.records = [record for record in self.records if record.end <= self._end]
+
+    def is_there(self) -> bool:
+        """Whether the file is still under its name, as long as it was written."""
+        try:
+            found, own = os.stat(self._path), os.fstat(self._handle)
+        except FileNotFoundError:
+            return False
+        return (found.st_dev, found.st_ino, found.st_size) == (own.st_dev, own.st_ino, self._end)
 
     @property
     def folder(self) -> Path:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import groupby
+from queue import SimpleQueue
+from typing import Any
 
 import numpy as np
 import torch
 
-from dilannot.annotate.blocks import Block
+from dilannot.annotate.blocks import Block, whole_bins
 from dilannot.annotate.calls import STRETCH
 from dilannot.annotate.encode import Encoded, Room, Rules, TileEncoder, in_one
 from dilannot.annotate.store import StoppedError, record_of
@@ -28,18 +30,17 @@ from dilannot.genome.sequence import Codes, N
 from dilannot.genome.tiles import Tile
 from dilannot.progress import Progress
 
-_ON_A_GPU = 3  # threads that use it at the same time; the others pack
+_ON_A_GPU = 3  # streams, for the threads that use it at the same time; the others pack
+_NO_MEMORY = ("ALLOC_FAILED", "can't allocate memory")  # in errors that have no class of their own
 _AHEAD = 2  # blocks that are done, or waited for, beyond those at work
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A finished block: its record, and the positions that have a value."""
+    """A finished block, and its record."""
 
     block: Block
     record: bytes
-    nucleotides: int
-    runs: int
 
 
 @dataclass(slots=True)
@@ -67,7 +68,13 @@ class Engine:
     stop: threading.Event = field(default_factory=threading.Event)
     _own: threading.local = field(default_factory=threading.local)
     _reading: threading.Lock = field(default_factory=threading.Lock)
-    _gpu: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(_ON_A_GPU))
+    _alone: threading.Lock = field(default_factory=threading.Lock)
+    # Few: libraries keep memory for each, whoever uses it.
+    _streams: SimpleQueue[Any] = field(default_factory=SimpleQueue)
+
+    def __post_init__(self) -> None:
+        for _ in range(_ON_A_GPU if self.device.type == "cuda" else 0):
+            self._streams.put(torch.cuda.Stream(self.device))  # type: ignore[no-untyped-call]
 
     def make(self, block: Block) -> Made:
         """Annotate a block.
@@ -84,23 +91,26 @@ class Engine:
         encoded = in_one([tile for tile, _ in tiles]) if tiles else _nothing(len(self.rules.least))
         packed = pack(block.contig, encoded.counts, encoded.start, encoded.end, self.rules.values[encoded.level])
         record = record_of(block.number, nucleotides, packed, encoded.stretch_counts, encoded.stretches)
-        return Made(block, record, nucleotides, len(encoded.start))
+        return Made(block, record)
 
     def _encoded(self, block: Block) -> Iterator[tuple[TileEncoder, int]]:
         """Every tile of a block, and its positions with a value; tiles of nothing but N are left out."""
-        region = block.whole_bins(self.rules.bin_length, self.genome.contigs[block.kept.contig].length)
-        for batch in self._batches(self.walk.tiles(region, self.genome.contigs[region.contig].length)):
+        for batch in self._batches(self._tiles(block)):
             encoders, nucleotides = [], 0
             for tile, codes in batch:
                 known = codes[tile.keep_start - tile.read_start : tile.keep_end - tile.read_start] != N
-                place = np.arange(tile.keep_start, tile.keep_end)
-                wanted = known & (place >= block.kept.start) & (place < block.kept.end)
+                wanted = known & block.asked(tile.keep_start, tile.keep_end)
                 encoders.append(TileEncoder(self.rules, tile.keep_start, wanted, known, self._room()))
                 nucleotides += int(wanted.sum())
             self._predict(batch, encoders)
             for encoder in encoders:
                 yield encoder, nucleotides
                 nucleotides = 0
+
+    def _tiles(self, block: Block) -> Iterator[Tile]:
+        length = self.genome.contigs[block.name].length
+        for span in block.spans(self.walk.size):
+            yield from self.walk.tiles(whole_bins(span, self.rules.bin_length, length), length)
 
     def _batches(self, tiles: Iterable[Tile]) -> Iterator[list[tuple[Tile, Codes]]]:
         for _, alike in groupby(tiles, key=_shape):
@@ -130,15 +140,30 @@ class Engine:
         while done < len(batch):
             size = min(self.batch_size, len(batch) - done)
             part, into = batch[done : done + size], encoders[done : done + size]
-            try:
-                with self._device():
-                    self._predict_together(part, into)
-            except (torch.OutOfMemoryError, MemoryError) as error:
-                self._take_less(size, error)
-                for encoder in into:
-                    encoder.clear()
-                continue
-            done += size
+            problem = self._fill(part, into)
+            if problem is not None and size == 1 and self.device.type == "cuda":
+                problem = self._fill(part, into, alone=True)
+            if problem is None:
+                done += size
+            else:
+                self._take_less(size, problem)
+
+    def _fill(
+        self, batch: Sequence[tuple[Tile, Codes]], encoders: Sequence[TileEncoder], *, alone: bool = False
+    ) -> str | None:
+        """Fill encoders; or what the device says when it has too little memory, once all of that is free again."""
+        try:
+            with self._device(alone=alone):
+                self._predict_together(batch, encoders)
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            words = str(error).partition("\n")[0]
+            known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+            if not known and not any(sign in str(error) for sign in _NO_MEMORY):
+                raise
+            for encoder in encoders:
+                encoder.clear()
+            return words
+        return None
 
     def _predict_together(self, batch: Sequence[tuple[Tile, Codes]], encoders: Sequence[TileEncoder]) -> None:
         _, first, last = _shape(batch[0][0])
@@ -147,6 +172,10 @@ class Engine:
             sequence = sequence.pin_memory().to(self.device, non_blocking=True)
         for place, probabilities in self.walk.predict(sequence, first, last):
             self._go_on()
+            if probabilities.shape[1] != len(self.rules.least):
+                raise DilannotError(
+                    f"the network has {probabilities.shape[1]} outputs for {len(self.rules.least)} markers"
+                )
             if not torch.isfinite(probabilities.sum()):
                 raise DilannotError("the network gives no numbers: are its weights damaged?", where=batch[0][0].contig)
             for encoder, of_tile in zip(encoders, probabilities, strict=True):
@@ -159,10 +188,10 @@ class Engine:
         if self.stop.is_set():
             raise StoppedError
 
-    def _take_less(self, size: int, error: Exception) -> None:
+    def _take_less(self, size: int, problem: str) -> None:
         if size == 1:
             raise DilannotError(
-                f"one tile is too much for the memory of {self.device} ({str(error).splitlines()[0]})",
+                f"one tile is too much for the memory of {self.device} ({problem})",
                 remedy="use a smaller --tile, or another --device",
                 exit_code=ENVIRONMENT,
             ) from None
@@ -174,15 +203,19 @@ class Engine:
                 self.progress.warn(f"too little memory for {size} tiles at once; going on with {self.batch_size}")
 
     @contextmanager
-    def _device(self) -> Iterator[None]:
-        """On a GPU, this thread's own stream, and not too many of them."""
+    def _device(self, *, alone: bool) -> Iterator[None]:
+        """On a GPU, one of its streams for a while; `alone`, all of them."""
         if self.device.type != "cuda":
             yield
             return
-        if not hasattr(self._own, "stream"):
-            self._own.stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
-        with self._gpu, torch.cuda.stream(self._own.stream):
-            yield
+        with self._alone if alone else nullcontext():
+            taken = [self._streams.get() for _ in range(_ON_A_GPU if alone else 1)]
+            try:
+                with torch.cuda.stream(taken[0]):
+                    yield
+            finally:
+                for each in taken:
+                    self._streams.put(each)
 
     def _room(self) -> Room:
         if not hasattr(self._own, "room"):

@@ -57,7 +57,7 @@ from dilannot.cli import options
 )  # fmt: skip
 @click.option(
     "--batch-size", type=click.IntRange(1), metavar="N",
-    help="Tiles predicted together.  [default: 1 on a CPU, up to 8 on a GPU]",
+    help="Tiles predicted together.  [default: 1 on a CPU, 5 on a GPU]",
 )  # fmt: skip
 @click.option(
     "--shard", metavar="I/N|auto",

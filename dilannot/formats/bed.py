@@ -75,7 +75,7 @@ def read_intervals(path: Path) -> Records:
     if not sum(len(part[0]) for part in parts):
         # A failed download leaves nothing or a header; a complete archive of nothing is somebody's filtered file.
         if data or compression(path) == "plain":
-            raise DilannotError("empty: no peaks in it", where=path, remedy="remove the file or download it again")
+            raise DilannotError("empty: nothing in it", where=path, remedy="remove the file or download it again")
         none = np.zeros(0, np.int64)
         return Records([], none, none, none, none, digest)
     contig, start, end, line = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))

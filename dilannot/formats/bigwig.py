@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+import pyBigWig
 from numpy.typing import NDArray
 
 from dilannot.errors import ENVIRONMENT, DilannotError
@@ -278,6 +279,23 @@ def _not_whole(path: Path, detail: str) -> DilannotError:
         remedy="is the disk full?",
         exit_code=ENVIRONMENT,
     )
+
+
+def check_whole(path: Path, bases: int) -> None:
+    """Look at a finished file through another reader, pyBigWig.
+
+    Raises
+    ------
+    DilannotError
+        It cannot be read, or holds other than so many bases with a value (exit code 3).
+    """
+    try:
+        with pyBigWig.open(str(path)) as file:
+            found = file.header()["nBasesCovered"]
+    except RuntimeError:
+        found = None
+    if found != bases:
+        raise _not_whole(path, "it does not read back")
 
 
 def write_bigwig(path: Path, lengths: dict[str, int], runs: Iterable[Runs]) -> int:

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from dilannot.models.blocks import ConvBlock, HiddenBatchNorm
 from dilannot.models.dense.id_cnn import IteratedDilated
 from dilannot.models.layers import BatchNorm, Dropout, Logits, Pointwise
-from dilannot.models.network import Block, DenseNetwork, leaves
+from dilannot.models.network import Block, DenseNetwork, Network, leaves
 
-# Positions the head decides on at once. On a CPU a chunk of hidden units stays in the second cache; on a GPU one of
-# logits in the 50 MB of an H200 or less.
+# Positions the head decides on at once, of all sequences together. On a CPU a chunk of hidden units stays in the second
+# cache; on a GPU one of logits in the 50 MB of an H200 or less.
 _CPU_CHUNK, _GPU_CHUNK = 1_024, 16_384
 
 # The attributes that these ways to go forward apply as chains. Of any other nobody knows what it does with its layers.
@@ -113,9 +113,10 @@ def _last_logits(network: nn.Module) -> Logits | None:
     return output if isinstance(output, Logits) else None
 
 
-def _chunks(start: int, end: int, stride: int, device: torch.device) -> Iterator[tuple[int, int]]:
+def _chunks(start: int, end: int, stride: int, sequence: Tensor) -> Iterator[tuple[int, int]]:
     """[start, end) in parts that end at multiples of the stride."""
-    size = max(1, (_CPU_CHUNK if device.type == "cpu" else _GPU_CHUNK) // stride) * stride
+    size = (_CPU_CHUNK if sequence.device.type == "cpu" else _GPU_CHUNK) // len(sequence)
+    size = max(1, size // stride) * stride
     first = start
     while first < end:
         last = min(first - first % stride + size, end)
@@ -129,21 +130,21 @@ def _hidden(
     """What the last layer reads of each chunk of positions, (N, C, positions)."""
     if isinstance(network, DenseNetwork) and type(network).forward is DenseNetwork.forward:
         features = network.trunk(network.pad(sequence))
-        for first, last in _chunks(start, end, network.stride, sequence.device):
+        for first, last in _chunks(start, end, network.stride, sequence):
             with output.deferred():
                 hidden = network._decide(features, (first, last))
             yield first, last, hidden
         return
     with output.deferred():
         whole = _kept(network, sequence, start, end)
-    for first, last in _chunks(start, end, getattr(network, "stride", 1), sequence.device):
+    for first, last in _chunks(start, end, getattr(network, "stride", 1), sequence):
         yield first, last, whole[:, :, first - start : last - start]
 
 
 def _with_bias(network: nn.Module, sequence: Tensor, start: int, end: int) -> Iterator[Piece]:
     if isinstance(network, DenseNetwork) and type(network).forward is DenseNetwork.forward:
         features = network.trunk(network.pad(sequence))
-        for first, last in _chunks(start, end, network.stride, sequence.device):
+        for first, last in _chunks(start, end, network.stride, sequence):
             yield Piece(first, last, network._decide(features, (first, last)))
     else:
         yield Piece(start, end, _kept(network, sequence, start, end))
@@ -359,22 +360,23 @@ def _markers_first(weight: Tensor, rows: Tensor, buffer: Tensor | None = None) -
     return torch.mm(weight, rows.T, out=buffer[: len(weight) * len(rows)].view(len(weight), len(rows)))
 
 
-def for_markers(network: nn.Module, chosen: Sequence[int]) -> nn.Module:
+def for_markers(network: nn.Module, chosen: Sequence[int], markers: int) -> nn.Module:
     """A network that decides on some markers only, in the order given; the network itself where that is all of them.
 
     Parameters
     ----------
     network
-        Its last layer, where it is one of torch's and has a row for each marker, is cut; else its outputs are.
+        Of ours, the last layer is cut; of one nobody knows the inside of, the outputs are.
     chosen
         Numbers of its outputs.
+    markers
+        How many it has.
     """
-    output = getattr(network, "output", None)
-    weight = getattr(output, "weight", None)
-    if isinstance(weight, Tensor) and list(chosen) == list(range(len(weight))):
+    if list(chosen) == list(range(markers)):
         return network
-    rows = torch.tensor(list(chosen), device=weight.device if isinstance(weight, Tensor) else None)
-    if not isinstance(output, nn.Linear | nn.Conv1d) or output.weight.shape[0] <= max(chosen):
+    rows = torch.tensor(list(chosen))
+    output = network.output if isinstance(network, Network) else None
+    if not isinstance(output, nn.Linear | nn.Conv1d) or len(output.weight) != markers:
         return _Chosen(network, rows)
     output.weight = nn.Parameter(output.weight.detach()[rows], requires_grad=False)
     if output.bias is not None:

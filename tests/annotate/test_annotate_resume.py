@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Cli
-from small_annotations import CONTIGS, OPTIONS, annotated, contents, hidden_file, small_genome, small_run
+from small_annotations import CONTIGS, OPTIONS, SETTINGS, annotated, contents, hidden_file, small_genome, small_run
 
 from dilannot.annotate import finish, publish
+from dilannot.annotate.annotate import survey
 from dilannot.annotate.blocks import Block
 from dilannot.annotate.parts import HIDDEN
 from dilannot.annotate.plan import Scope
 from dilannot.annotate.shards import Shard
 from dilannot.annotate.store import Appender, read_records
 from dilannot.annotate.stream import Engine, Made
-from dilannot.errors import DilannotError
+from dilannot.errors import ENVIRONMENT, DilannotError
+from dilannot.outputs import locked
+from dilannot.progress import Silent
 
 BLOCKS = len(CONTIGS)
 
@@ -132,7 +138,8 @@ def test_another_annotation_than_was_begun_is_refused(
     run: Path, whole: dict[str, bytes], begun: Path, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     before = contents(begun)
-    remedy = f"; go on with its settings, give another -o, or begin again: --force, or remove {begun}/.annotation"
+    force = f"remove {begun}/.annotation" if "shard" in changes else "use --force"
+    remedy = f"; go on with its settings, give another -o, or {force} to begin again"
     with pytest.raises(DilannotError, match=f"an annotation that is not finished lies here, {message}") as error:
         annotated(run, begun, **changes)
     assert (error.value.where, error.value.exit_code) == (begun, 1)
@@ -142,6 +149,53 @@ def test_another_annotation_than_was_begun_is_refused(
         annotated(run, begun, force=True, **changes)
         annotated(run, tmp_path / "new", **changes)
         assert contents(begun) == contents(tmp_path / "new") != whole
+
+
+def test_the_same_weights_in_another_network_are_refused(run: Path, begun: Path, tmp_path: Path) -> None:
+    """As a dilation, which no weight shows."""
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    record = json.loads((other / "run.json").read_text())
+    record["window"] += record["window"]
+    (other / "run.json").write_text(json.dumps(record))
+    with pytest.raises(DilannotError, match="lies here, with another network"):
+        annotated(other, begun)
+
+
+def test_force_does_not_take_away_what_a_shard_is_making(run: Path, tmp_path: Path) -> None:
+    output = tmp_path / "tracks"
+    annotated(run, output, shard=Shard(1, 2))
+    before = contents(output)
+    with locked(hidden_file(output, "part-1-of-2.blocks")), pytest.raises(DilannotError, match="is writing") as error:
+        annotated(run, output, force=True)
+    assert error.value.exit_code == ENVIRONMENT
+    assert contents(output) == before
+
+
+def test_a_survey_refuses_what_cannot_go_on(run: Path, begun: Path) -> None:
+    before = contents(begun)
+    for shard in (None, Shard(1, 2)):
+        with pytest.raises(DilannotError, match="an annotation that is not finished lies here"):
+            survey(run, output=begun, settings=replace(SETTINGS, precision=0.1), shard=shard)
+    lines = survey(run, output=begun, settings=SETTINGS)
+    assert lines[0].startswith(f"{sum(map(len, CONTIGS.values())):,} nt of ")
+    assert contents(begun) == before
+
+
+def test_a_first_block_of_one_base_does_not_mislead_the_estimate(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fixed costs of that base, times all others, were hours and gigabytes."""
+    said: list[str] = []
+    contig = max(CONTIGS, key=lambda name: len(CONTIGS[name]))
+    monkeypatch.setattr("dilannot.annotate.blocks.LENGTH", 200)
+    progress = Silent()
+    monkeypatch.setattr(progress, "say", said.append)
+    annotated(run, tmp_path / "t", scope=Scope([f"{contig}:200-"]), progress=progress)
+    (guess,) = (line for line in said if line.startswith("about "))
+    number, unit = re.search(r"([\d.,]+) (KB|MB|GB) of tracks", guess).groups()
+    assert unit == "KB"
+    assert float(number.replace(",", "")) < 200
 
 
 def test_the_same_annotation_with_force_goes_on(
@@ -187,13 +241,15 @@ def test_a_damaged_block_is_made_again(
     run: Path, whole: dict[str, bytes], begun: Path, made: list[int], damage: str
 ) -> None:
     part = hidden_file(begun)
-    first, second, _ = read_records(part)
+    first, second, third = read_records(part)
     data = bytearray(part.read_bytes())
     DAMAGES[damage](data, second.offset, second.end)
     part.write_bytes(data)
-    assert list(read_records(part)) == [first]
+    # Where the head still says how long it is, only that one is lost.
+    left = [first, third] if damage.startswith("flipped") else [first]
+    assert list(read_records(part)) == left
     annotated(run, begun)
-    assert set(made) == set(range(BLOCKS)) - {first.block}
+    assert set(made) == set(range(BLOCKS)) - {record.block for record in left}
     assert contents(begun) == whole
 
 

@@ -318,3 +318,16 @@ def test_array_jobs_are_told_by_their_launcher(
         assert f"shard {number // 2 + 1}/3 is done; when all are: dilannot merge {output}" in result.err
     assert cli("merge", output).code == 0
     assert contents(output) == whole
+
+
+def test_shards_of_another_version_are_refused(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_shards(run, tmp_path / "t", (1, 2), 2)
+    monkeypatch.setattr("dilannot.__version__", "9.9")
+    with pytest.raises(DilannotError, match=r"its shards are of dilannot .*, this is 9\.9"):
+        merge(tmp_path / "t")
+
+
+def test_a_folder_named_twice_is_one(run: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
+    make_shards(run, tmp_path / "one", (1, 2), 2)
+    merge(tmp_path / "new", [tmp_path / "one", tmp_path / "one" / ".." / "one"])
+    assert contents(tmp_path / "new") == whole

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dilannot.models import build, inference, names
 from dilannot.models.blocks import Embed, OneHot
-from dilannot.models.inference import bias_of, for_inference, pieces
+from dilannot.models.inference import bias_of, for_inference, for_markers, pieces
 from dilannot.models.layers import BatchNorm, Dropout, Logits
 from dilannot.models.network import DenseNetwork, leaves
 from dilannot.predict import predicting
@@ -220,3 +220,25 @@ def test_a_network_with_hooks_is_left_as_it_is() -> None:
     network = build("dilated", MARKERS)
     next(network.children()).register_forward_hook(lambda module, given, made: made * 2)
     assert for_inference(network) is network
+
+
+class Hidden(nn.Module):
+    """A user's own network, with an inner layer that is called as ours call the last one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.output, self.last = nn.Conv1d(1, 8, 1), nn.Conv1d(8, 5, 1)
+
+    def forward(self, sequence: Tensor) -> Tensor:
+        logits: Tensor = self.last(self.output(sequence[:, None].float()))
+        return logits
+
+
+@pytest.mark.parametrize("chosen", [[3], [0, 4, 2], [0, 1, 2, 3, 4]])
+@torch.inference_mode()
+def test_some_markers_are_some_of_the_outputs(chosen: list[int]) -> None:
+    torch.manual_seed(0)
+    sequence = torch.randint(0, 5, (2, 40), dtype=torch.uint8)
+    for network in (Hidden(), build("dilated", 5, filters=(4, 4), dilations=(1, 1), hidden=3, deconvolution=2).eval()):
+        whole = network(sequence)[:, chosen]
+        torch.testing.assert_close(for_markers(for_inference(network), chosen, 5)(sequence), whole)
