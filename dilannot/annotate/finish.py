@@ -255,10 +255,7 @@ def _write_bed(work: Finish, track: Track, contigs: list[tuple[str, Calls]]) -> 
             work.folder / bed, contigs, name=track.name, threshold=track.rule.threshold, lengths=work.lengths,
             bgzip=work.bgzip,
         )  # fmt: skip
-    to_disk(work.folder / bed)
-    if index:
-        index_bed(work.folder / bed, work.folder / index[0], work.lengths)
-        to_disk(work.folder / index[0])
+    _complete(work, bed, index)
     return count, sum(int((calls["end"].astype(np.int64) - calls["start"]).sum()) for _, calls in contigs)
 
 
@@ -279,11 +276,16 @@ def _combine(work: Finish, reader: Reader) -> dict[str, Part]:
             lengths=work.lengths,
             bgzip=work.bgzip,
         )
-    to_disk(work.folder / bed)
-    if index:
-        index_bed(work.folder / bed, work.folder / index[0], work.lengths)
-        to_disk(work.folder / index[0])
+    _complete(work, bed, index)
     return parts
+
+
+def _complete(work: Finish, bed: str, index: Sequence[str]) -> None:
+    """A BED is written: give the disk all of it, and make its index where it has one."""
+    to_disk(work.folder / bed)
+    for name in index:
+        index_bed(work.folder / bed, work.folder / name, work.lengths)
+        to_disk(work.folder / name)
 
 
 def _read_journal(path: Path) -> dict[str, Written]:
