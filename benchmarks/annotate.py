@@ -12,7 +12,6 @@ as a process of its own on this region and one four times as long. Exits 1 when 
 from __future__ import annotations
 
 import argparse
-import re
 import statistics
 import sys
 import tempfile
@@ -179,8 +178,8 @@ def main() -> int:
 
 
 def put(page: Path, lines: list[str]) -> None:
-    text, body = page.read_text(), "\n".join(lines)
-    page.write_text(re.sub(f"{MARK}\n.*?\n{MARK}", lambda _: f"{MARK}\n{body}\n{MARK}", text, flags=re.DOTALL))
+    before, _, after = page.read_text().split(MARK)
+    page.write_text("\n".join([f"{before}{MARK}", *lines, f"{MARK}{after}"]))
 
 
 if __name__ == "__main__":

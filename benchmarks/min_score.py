@@ -10,7 +10,6 @@ track, in the worst marker.
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 import tempfile
 from dataclasses import replace
@@ -90,9 +89,8 @@ def main() -> int:
             print(lines[-1], flush=True)
     print("\n".join(lines))
     if options.write:
-        text, body = options.write.read_text(), "\n".join(lines)
-        replaced = re.sub(f"{MARK}\n.*?\n{MARK}", lambda _: f"{MARK}\n{body}\n{MARK}", text, flags=re.DOTALL)
-        options.write.write_text(replaced)
+        before, _, after = options.write.read_text().split(MARK)
+        options.write.write_text("\n".join([f"{before}{MARK}", *lines, f"{MARK}{after}"]))
     print(
         f"min-score: {lines[5].split('|')[2].split('(')[0].strip()} runs per 1,000 nt of a marker by default (no goal)"
     )
