@@ -16,7 +16,7 @@ from dilannot.genome.tiles import Context, Tile, cover, cover_bins, cover_overla
 from dilannot.models.inference import bias_of, pieces
 from dilannot.run import Run
 
-TILE = 50_000  # nt; for `dilated` 2.13 us/nt at 25,000, 1.97 at 50,000, 1.90 at 100,000, 1.95 at 250,000
+TILE = 50_000  # nt; for `dilated` 2.24 us/nt at 25,000, 2.06 at 50,000, 1.98 at 100,000, 2.01 at 250,000
 _NT_AT_ONCE = 250_000  # of overlapping windows of bins: DanQ's filters take 1.2 GB for as many
 
 # Probabilities of a piece, (N, T, n), and where its first one begins, counted from the start of the sequence.
