@@ -60,9 +60,9 @@ def signals_deferred() -> Iterator[list[int]]:
     if threading.current_thread() is not threading.main_thread():
         yield came  # only the main thread gets signals
         return
-    before = {
-        each: signal.signal(each, lambda number, _: came.append(number)) for each in (signal.SIGINT, signal.SIGTERM)
-    }
+    # One that is ignored stays so, as Ctrl-C in what a shell runs in the background.
+    heeded = [each for each in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(each) is not signal.SIG_IGN]
+    before = {each: signal.signal(each, lambda number, _: came.append(number)) for each in heeded}
     try:
         yield came
     finally:
