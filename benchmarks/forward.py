@@ -26,7 +26,8 @@ from torch import Tensor, nn
 from training_step import Plain, reduced
 
 from dilannot.models import build, context_of
-from dilannot.models.inference import bias_of, for_inference, pieces
+from dilannot.models.inference import for_inference
+from dilannot.models.pieces import bias_of, pieces
 
 KEPT = (25_000, 50_000, 100_000, 250_000)
 MARK = "<!-- made by benchmarks/forward.py -->"

@@ -18,7 +18,9 @@ from dilannot.annotate.walk import walk_of
 from dilannot.errors import DilannotError
 from dilannot.formats import bigbed
 from dilannot.models import context_of
-from dilannot.models.inference import fixed_output, for_inference, for_markers
+from dilannot.models.inference import for_inference
+from dilannot.models.pieces import fixed_output
+from dilannot.models.some_markers import for_markers
 from dilannot.predict import choose_device, predicting
 from dilannot.progress import Progress
 from dilannot.run import Which, load_network, read_run

@@ -13,7 +13,7 @@ from torch import Tensor
 from dilannot.errors import DilannotError
 from dilannot.genome.intervals import Interval
 from dilannot.genome.tiles import Context, Tile, cover, cover_bins, cover_overlapping, cover_windows
-from dilannot.models.inference import bias_of, pieces
+from dilannot.models.pieces import bias_of, pieces
 from dilannot.run import Run
 
 TILE = 50_000  # nt; for `dilated` 2.24 us/nt at 25,000, 2.06 at 50,000, 1.98 at 100,000, 2.01 at 250,000

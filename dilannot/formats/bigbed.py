@@ -139,7 +139,7 @@ def _compare(library: Any, path: Path, rows: Iterator[list[str]], order: Sequenc
     )
     try:
         reader = library.open(os.fspath(path))
-    except Exception as error:
+    except (library.BBIReadError, ValueError) as error:
         raise damaged from error
     with closing(reader):
         found = ((name, *record) for name in order for record in reader.records(name))

@@ -1,4 +1,4 @@
-"""Networks made for annotation: the same function with fewer operations, and its logits piece by piece.
+"""Networks made for annotation: the same function with fewer operations.
 
 Legend: N batch, L positions, C channels, T markers. Layers take and give (N, C, L) as everywhere, but what they give
 lies in memory position by position: products of matrices then read and write without copies, and oneDNN's convolutions
@@ -8,10 +8,7 @@ are 1.5x faster (0.46 instead of 0.69 us/nt for those of `dilated`).
 from __future__ import annotations
 
 import copy
-import inspect
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -20,11 +17,8 @@ from torch import Tensor, nn
 from dilannot.models.blocks import ConvBlock, HiddenBatchNorm
 from dilannot.models.dense.id_cnn import IteratedDilated
 from dilannot.models.layers import BatchNorm, Dropout, Logits, Pointwise
-from dilannot.models.network import Block, DenseNetwork, Network, leaves
-
-# Positions the head decides on at once, of all sequences together. On a CPU a chunk of hidden units stays in the second
-# cache; on a GPU one of logits in the 50 MB of an H200 or less.
-_CPU_CHUNK, _GPU_CHUNK = 1_024, 16_384
+from dilannot.models.network import Block, DenseNetwork, leaves
+from dilannot.models.products import linear, markers_first
 
 # The attributes that these ways to go forward apply as chains. Of any other nobody knows what it does with its layers.
 _CHAINS: dict[Callable[..., Any], tuple[str, ...]] = {
@@ -55,110 +49,6 @@ def for_inference(network: nn.Module) -> nn.Module:
     return faster.eval().requires_grad_(False)
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Logits of positions [start, end) of the sequence, 0-based; valid until the next piece is asked for.
-
-    Attributes
-    ----------
-    start, end
-        Counted from the first position of the sequence.
-    logits
-        (N, T, end - start), every marker's positions side by side in memory; `bias_of` the network is still to be
-        added.
-    """
-
-    start: int
-    end: int
-    logits: Tensor
-
-
-def pieces(network: nn.Module, sequence: Tensor, start: int, end: int) -> Iterator[Piece]:
-    """The logits of positions [start, end), in order and each once.
-
-    A network whose last layer is `Logits` is never asked for more than about a thousand positions x markers (16
-    thousand on a GPU). Where pieces end depends on `start`, `end` and the network alone, so equal tiles get equal bits.
-    Without gradients: the caller turns them off.
-
-    Parameters
-    ----------
-    network
-        With one output per nucleotide, in evaluation mode; best from `for_inference`.
-    sequence
-        (N, L) base codes.
-    start, end
-        0-based, half-open.
-    """
-    output = _last_logits(network)
-    if output is None:
-        yield from _with_bias(network, sequence, start, end)
-        return
-    weight, buffer = output.weight[:, :, 0], torch.empty(0)
-    for first, last, hidden in _hidden(network, output, sequence, start, end):
-        rows = hidden.transpose(1, 2).reshape(-1, hidden.shape[1])  # (N * positions, C)
-        if buffer.numel() < len(weight) * len(rows) and not _is_onednn(rows):
-            buffer = rows.new_empty(len(weight) * len(rows))
-        logits = _markers_first(weight.to(rows.dtype), rows, buffer)
-        yield Piece(first, last, logits.view(len(weight), len(hidden), last - first).transpose(0, 1))
-
-
-def bias_of(network: nn.Module) -> Tensor | None:
-    """What is to be added to the logits of `pieces`, (T,); None where they are complete."""
-    output = _last_logits(network)
-    return None if output is None else output.bias
-
-
-def _last_logits(network: nn.Module) -> Logits | None:
-    output = getattr(network, "output", None)
-    return output if isinstance(output, Logits) else None
-
-
-def _chunks(start: int, end: int, stride: int, sequence: Tensor) -> Iterator[tuple[int, int]]:
-    """[start, end) in parts that end at multiples of the stride."""
-    size = (_CPU_CHUNK if sequence.device.type == "cpu" else _GPU_CHUNK) // len(sequence)
-    size = max(1, size // stride) * stride
-    first = start
-    while first < end:
-        last = min(first - first % stride + size, end)
-        yield first, last
-        first = last
-
-
-def _hidden(
-    network: nn.Module, output: Logits, sequence: Tensor, start: int, end: int
-) -> Iterator[tuple[int, int, Tensor]]:
-    """What the last layer reads of each chunk of positions, (N, C, positions)."""
-    if isinstance(network, DenseNetwork) and type(network).forward is DenseNetwork.forward:
-        features = network.trunk(network.pad(sequence))
-        for first, last in _chunks(start, end, network.stride, sequence):
-            with output.deferred():
-                hidden = network._decide(features, (first, last))
-            yield first, last, hidden
-        return
-    with output.deferred():
-        whole = _kept(network, sequence, start, end)
-    for first, last in _chunks(start, end, getattr(network, "stride", 1), sequence):
-        yield first, last, whole[:, :, first - start : last - start]
-
-
-def _with_bias(network: nn.Module, sequence: Tensor, start: int, end: int) -> Iterator[Piece]:
-    if isinstance(network, DenseNetwork) and type(network).forward is DenseNetwork.forward:
-        features = network.trunk(network.pad(sequence))
-        for first, last in _chunks(start, end, network.stride, sequence):
-            yield Piece(first, last, network._decide(features, (first, last)))
-    else:
-        yield Piece(start, end, _kept(network, sequence, start, end))
-
-
-def _kept(network: nn.Module, sequence: Tensor, start: int, end: int) -> Tensor:
-    """(N, L) -> (N, C, end - start), whether or not the network can `keep` a part."""
-    if "keep" in inspect.signature(network.forward).parameters:
-        kept: Tensor = network(sequence, keep=(start, end))
-        return kept
-    whole: Tensor = network(sequence)
-    return whole[:, :, start:end]
-
-
 class _Product(nn.Module):
     """A layer that makes `makes` positions of every `reads`, as one product: (N, C, L) -> (N, C', L makes / reads).
 
@@ -179,7 +69,7 @@ class _Product(nn.Module):
         size, channels, length = features.shape
         blocks = length // self.reads
         rows = features[:, :, : blocks * self.reads].transpose(1, 2).reshape(size * blocks, self.reads * channels)
-        made = _linear(rows, self.weight, self.bias)
+        made = linear(rows, self.weight, self.bias)
         return made.view(size, blocks * self.makes, -1).transpose(1, 2)
 
 
@@ -220,7 +110,7 @@ class _LastLayer(Logits):
         assert self.bias is not None
         size, channels, length = features.shape
         rows = features.transpose(1, 2).reshape(-1, channels)
-        logits = _markers_first(self.weight[:, :, 0], rows).add_(self.bias[:, None])
+        logits = markers_first(self.weight[:, :, 0], rows).add_(self.bias[:, None])
         return logits.view(len(logits), size, length).transpose(0, 1)
 
 
@@ -331,76 +221,3 @@ def _has_hooks(module: nn.Module) -> bool:
 
 def _parameter(tensor: Tensor) -> nn.Parameter:
     return nn.Parameter(tensor.clone(), requires_grad=False)
-
-
-def _is_onednn(rows: Tensor) -> bool:
-    """Whether oneDNN's product can be asked for: 2.2x faster than MKL's where MKL knows an AMD's AVX2 only."""
-    return (
-        rows.device.type == "cpu"
-        and rows.dtype == torch.float32
-        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    )
-
-
-def _linear(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """(R, C) and (C', C) -> (R, C')."""
-    if _is_onednn(rows):
-        made: Tensor = torch.ops.mkldnn._linear_pointwise(rows.contiguous(), weight.contiguous(), bias, "none", [], "")
-        return made
-    return nn.functional.linear(rows, weight, bias)
-
-
-def _markers_first(weight: Tensor, rows: Tensor, buffer: Tensor | None = None) -> Tensor:
-    """(T, C) and (R, C) -> (T, R), into the buffer where there is one that is used."""
-    if _is_onednn(rows):
-        return _linear(weight, rows, None)
-    if buffer is None:
-        return torch.mm(weight, rows.T)
-    return torch.mm(weight, rows.T, out=buffer[: len(weight) * len(rows)].view(len(weight), len(rows)))
-
-
-def for_markers(network: nn.Module, chosen: Sequence[int], markers: int) -> nn.Module:
-    """A network that decides on some markers only, in the order given; the network itself where that is all of them.
-
-    Parameters
-    ----------
-    network
-        Of ours, the last layer is cut; of one nobody knows the inside of, the outputs are.
-    chosen
-        Numbers of its outputs.
-    markers
-        How many it has.
-    """
-    if list(chosen) == list(range(markers)):
-        return network
-    rows = torch.tensor(list(chosen))
-    output = network.output if isinstance(network, Network) else None
-    if not isinstance(output, nn.Linear | nn.Conv1d) or len(output.weight) != markers:
-        return _Chosen(network, rows)
-    output.weight = nn.Parameter(output.weight.detach()[rows], requires_grad=False)
-    if output.bias is not None:
-        output.bias = nn.Parameter(output.bias.detach()[rows], requires_grad=False)
-    return network
-
-
-class _Chosen(nn.Module):
-    """Some outputs of a network nobody knows the inside of: (N, L) -> (N, chosen, L)."""
-
-    chosen: Tensor
-
-    def __init__(self, network: nn.Module, chosen: Tensor) -> None:
-        super().__init__()
-        self.network = network
-        self.stride = getattr(network, "stride", 1)
-        self.register_buffer("chosen", chosen, persistent=False)
-
-    def forward(self, sequence: Tensor) -> Tensor:
-        logits: Tensor = self.network(sequence)
-        return logits[:, self.chosen]
-
-
-def fixed_output(network: nn.Module) -> AbstractContextManager[None]:
-    """Within the block, several threads may ask for `pieces` at the same time; nobody else may use the network."""
-    output = _last_logits(network)
-    return nullcontext() if output is None else output.deferred()

@@ -16,7 +16,8 @@ from dilannot.formats.indexed_fasta import Genome
 from dilannot.genome.intervals import Interval
 from dilannot.genome.tiles import Context, cover
 from dilannot.models import build, context_of
-from dilannot.models.inference import bias_of, for_inference, pieces
+from dilannot.models.inference import for_inference
+from dilannot.models.pieces import bias_of, pieces
 from dilannot.predict import predicting
 
 # The real network, and the shapes of the real ones made thin so that many tiles are quick; `whole` ones see as far.

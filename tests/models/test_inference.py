@@ -9,11 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dilannot.models import build, inference, names
+from dilannot.models import build, names
 from dilannot.models.blocks import Embed, OneHot
-from dilannot.models.inference import bias_of, for_inference, for_markers, pieces
+from dilannot.models.inference import for_inference
 from dilannot.models.layers import BatchNorm, Dropout, Logits
 from dilannot.models.network import DenseNetwork, leaves
+from dilannot.models.pieces import bias_of, pieces
+from dilannot.models.some_markers import for_markers
 from dilannot.predict import predicting
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -62,9 +64,10 @@ def joined(network: nn.Module, sequence: Tensor, start: int, end: int) -> Tensor
 @pytest.fixture(params=["oneDNN", "plain"])
 def products(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both kinds of matrix product, and chunks that are short beside the sequence."""
-    monkeypatch.setattr(inference, "_CPU_CHUNK", 64)
+    monkeypatch.setattr("dilannot.models.pieces._CPU_CHUNK", 64)
     if request.param == "plain":
-        monkeypatch.setattr(inference, "_is_onednn", lambda rows: False)
+        for module in ("pieces", "products"):
+            monkeypatch.setattr(f"dilannot.models.{module}.is_onednn", lambda rows: False)
 
 
 @pytest.fixture(scope="module", params=DENSE)

@@ -222,6 +222,7 @@ def test_a_loss_that_grows_without_end_stops_the_training(
 def test_a_loss_that_comes_back_does_not(dense: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     change_losses(monkeypatch, lambda loss, _, done: loss * (20 if done == 25 else 1))
     LONG.run(dense, tmp_path / "run")
+    assert (tmp_path / "run/metrics.csv").read_text().splitlines()[-1].startswith("3,")
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
