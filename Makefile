@@ -19,7 +19,7 @@ demo: $(INSTALLED)
 	cp -r examples/chr20.fa.gz examples/peaks demo
 	cd demo && $(BIN)/dilannot build-data chr20.fa.gz peaks/
 	cd demo && $(BIN)/dilannot train
-	cd demo && $(BIN)/dilannot evaluate
+	cd demo && $(BIN)/dilannot evaluate --report report.html
 	cd demo && $(BIN)/dilannot annotate --region chr20 -o tracks/
 	@echo
 	@echo "The tracks are in demo/tracks/: a .bw and a .bed for each of 40 markers."

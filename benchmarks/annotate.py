@@ -16,7 +16,6 @@ import statistics
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ import torch
 from measured import measure, report
 from numpy.typing import NDArray
 from training_step import Plain
+from wide import widened
 
 from dilannot.annotate.annotate import annotate
 from dilannot.annotate.plan import Scope
@@ -32,26 +32,12 @@ from dilannot.formats.indexed_fasta import Genome
 from dilannot.genome.intervals import Interval, parse_region
 from dilannot.genome.tiles import cover
 from dilannot.models import context_of
-from dilannot.run import Run, load_network, read_run, save_weights
+from dilannot.run import Run, load_network, read_run
 from dilannot.tracks import read_manifest
 
 MARK = "<!-- made by benchmarks/annotate.py -->"
 TILE = 25_000
 WARM_UP = "chr20:100,001-200,000"  # compiles what is compiled
-
-
-def widened(run: Run, folder: Path, markers: int) -> Run:
-    """A run like another one, with its markers repeated."""
-    loaded = load_network(run)
-    rows = np.arange(markers) % len(run.markers)
-    tensors = loaded.network.state_dict()
-    tensors |= {name: tensors[name][rows] for name in list(tensors)[-2:]}
-    named = [replace(run.markers[row], name=f"{run.markers[row].name}_{i}") for i, row in enumerate(rows.tolist())]
-    folder.mkdir()
-    wide = replace(run, folder=folder, markers=named)
-    wide.save()
-    save_weights(wide, "best", tensors, epoch=loaded.epoch, thresholds=loaded.thresholds[rows])
-    return wide
 
 
 class Peer:

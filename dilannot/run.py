@@ -30,7 +30,6 @@ from numpy.typing import NDArray
 
 import dilannot
 from dilannot.data.markers import FIELDS, Marker, check_markers
-from dilannot.data.splits import SPLITS
 from dilannot.errors import DilannotError
 from dilannot.outputs import write_json, write_text
 from dilannot.tensors import Layout, check_layout, read_tensors, write_tensors
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     import torch
 
 FORMAT = "dilannot-run"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 RECORD, MARKERS, SETTINGS, METRICS = "run.json", "markers.tsv", "settings.toml", "metrics.csv"
 TIMING, STATE = "timing.log", ".checkpoint.safetensors"
 WEIGHTS = {"best": "best.safetensors", "last": "last.safetensors"}
@@ -59,10 +58,11 @@ _FIELDS: dict[str, tuple[type, ...]] = {
     "dataset_digest": (str,),
     "contigs": (list,),
 }
-EVALUATIONS = tuple(f"evaluation-{split}{suffix}" for split in SPLITS for suffix in (".tsv", ".json"))
+EVALUATION = "evaluation-"  # begins the names of the tables and records that `evaluate` leaves here
 FILES = (RECORD, MARKERS, SETTINGS, METRICS, TIMING, STATE, *WEIGHTS.values(), CODE, PICTURE)
 
 Which = Literal["best", "last"]
+Thresholds = Mapping[str, NDArray[np.float64]]  # rule -> (T,) probabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +166,12 @@ class Run:
         }
 
 
+def evaluations(folder: Path) -> list[str]:
+    """Names of the files that `evaluate` left in a run folder, or in what is to become one."""
+    names = os.listdir(folder) if folder.is_dir() else []
+    return sorted(name for name in names if name.startswith(EVALUATION) and name.endswith((".tsv", ".json")))
+
+
 def read_run(folder: Path) -> Run:
     """Read a run folder's record, markers and settings.
 
@@ -215,13 +221,16 @@ def _markers(rows: list[list[str]], folder: Path) -> list[Marker]:
 
 
 def save_weights(
-    run: Run, which: Which, weights: Mapping[str, torch.Tensor], *, epoch: int, thresholds: NDArray[np.float64]
+    run: Run, which: Which, weights: Mapping[str, torch.Tensor], *, epoch: int, thresholds: Thresholds
 ) -> None:
     """Write a network's tensors, with all that is known of the run and the markers' thresholds in the header."""
     record = {
         "epoch": epoch,
         # NaN (no positives to choose by) is no JSON.
-        "thresholds": [None if np.isnan(value) else round(float(value), 6) for value in thresholds],
+        "thresholds": {
+            rule: [None if np.isnan(value) else float(f"{value:.6g}") for value in values]
+            for rule, values in thresholds.items()
+        },
         "markers": [marker.name for marker in run.markers],
         "run": run.record(),
         "settings": run.settings,
@@ -231,15 +240,16 @@ def save_weights(
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A network with its trained weights, their digest, epoch, and the calling threshold of each marker.
+    """A network with its trained weights, their digest, epoch, and the markers' thresholds for calls.
 
-    `thresholds` are probabilities; NaN where the validation split held no positives.
+    `thresholds` are probabilities by rule: see `metrics.thresholds`. NaN where the validation split held no positives,
+    or no threshold did what the rule asks.
     """
 
     network: torch.nn.Module
     sha256: str
     epoch: int
-    thresholds: NDArray[np.float64]
+    thresholds: dict[str, NDArray[np.float64]]
 
 
 def load_network(run: Run, which: Which = "best", *, trust_code: bool = False) -> Weights:
@@ -277,14 +287,18 @@ def load_network(run: Run, which: Which = "best", *, trust_code: bool = False) -
 
     tensors, record, digest = read_tensors(path, check)
     try:
-        thresholds = [float("nan") if value is None else float(value) for value in record["thresholds"]]
+        thresholds = {
+            str(rule): np.array([np.nan if value is None else float(value) for value in values], np.float64)
+            for rule, values in record["thresholds"].items()
+        }
         epoch = int(record["epoch"])
-    except (KeyError, ValueError, TypeError, OverflowError):
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError):
         raise DilannotError("is not a dilannot weights file: its header is another", where=path) from None
-    if len(thresholds) != len(run.markers):
-        raise DilannotError(f"holds {len(thresholds)} thresholds for {len(run.markers)} markers", where=path)
+    for rule, values in thresholds.items():
+        if len(values) != len(run.markers):
+            raise DilannotError(f"holds {len(values)} {rule} thresholds for {len(run.markers)} markers", where=path)
     network.load_state_dict(tensors, strict=True, assign=True)
-    return Weights(network, digest, epoch, np.array(thresholds))
+    return Weights(network, digest, epoch, thresholds)
 
 
 def empty_network(run: Run, *, trust_code: bool = False) -> torch.nn.Module:

@@ -162,6 +162,7 @@ def make_run(
     import toy_models  # noqa: F401 (registers)
 
     from dilannot.formats.fasta import read_contigs
+    from dilannot.metrics.thresholds import RULES
     from dilannot.models import build, entry
     from dilannot.run import Run, save_weights
 
@@ -189,7 +190,7 @@ def make_run(
         settings={},
     )
     run.save()
-    thresholds = np.resize([0.5, 0.6, np.nan], n_markers)
+    thresholds = dict.fromkeys(RULES, np.resize([0.5, 0.6, np.nan], n_markers))
     save_weights(run, "best", network.state_dict(), epoch=1, thresholds=thresholds)
     save_weights(run, "last", network.state_dict(), epoch=1, thresholds=thresholds)
     return folder

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from dilannot import ranks as ranks_module
 from dilannot.data.dataset import Dataset
 from dilannot.errors import DilannotError
-from dilannot.evaluate import score_split
+from dilannot.evaluate.validation import score_split
 from dilannot.models import build
 from dilannot.models.layers import BatchNorm, norm_over_all
 from dilannot.progress import Silent
@@ -106,7 +106,7 @@ def histograms(path: Path, ranks: Ranks | None = None) -> tuple[np.ndarray[Any, 
             network, data, "validation", batch_size=1, device=torch.device("cpu"), progress=Silent(),
             loss=interval_cross_entropy_sum, ranks=ranks,
         )  # fmt: skip
-    return found.all, found.positive, loss
+    return found.everything, found.positive, loss
 
 
 def _stopped(folder: Path, ports: list[str]) -> list[int]:

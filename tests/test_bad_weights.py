@@ -143,7 +143,7 @@ GIVEN: dict[str, tuple[Editor, str]] = {
     "marker_html": (named("<script>alert(1)<", "b", "c"), ""),  # written, and escaped
     "marker_duplicate": (named("a", "a", "c"), "marker name 'a' stands twice"),
     "marker_collide": (named("a b", "a_b", "A_B"), ""),  # written, each to a file of its own
-    "future_version": (recorded(format_version=99), "has format version 99; this dilannot reads version 3"),
+    "future_version": (recorded(format_version=99), "has format version 99; this dilannot reads version 4"),
     "other_format": (lambda run: save_file({"conv1.weight": torch.zeros(3)}, run / BEST), "is not a dilannot weights file: its header"),
     "list_not_dict": (saved([1, 2, 3]), "is not a dilannot weights file"),
     "safetensors": (lambda run: save_file({BIAS: torch.zeros(3)}, run / BEST), "is not a dilannot weights file: its header"),
@@ -248,8 +248,8 @@ def test_a_record_that_is_none_is_refused(cli: Cli, good: Path, tmp_path: Path, 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"thresholds": [10**400, 0, 0]}, {"thresholds": 5}, {"thresholds": ["x"] * 3}, {"epoch": "x"}, {"epoch": None},
-     {"thresholds": [0.5] * 2}, {"markers": None}],
+    [{"thresholds": {"break-even": [10**400, 0, 0]}}, {"thresholds": 5}, {"thresholds": {"break-even": ["x"] * 3}}, {"epoch": "x"}, {"epoch": None},
+     {"thresholds": {"break-even": [0.5] * 2}}, {"markers": None}],
 )  # fmt: skip
 def test_headers_that_lie_are_refused(good: Path, tmp_path: Path, changes: dict[str, object]) -> None:
     shutil.copytree(good / "run", tmp_path / "run")

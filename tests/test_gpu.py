@@ -12,7 +12,7 @@ import torch
 
 from dilannot.annotate.annotate import annotate
 from dilannot.annotate.plan import Scope
-from dilannot.evaluate import evaluate
+from dilannot.evaluate.evaluate import evaluate
 from dilannot.training.settings import Settings
 from dilannot.training.train import train
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(),
 def test_the_whole_way(dataset: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     train(dataset, run, settings=Settings(epochs=1, max_steps=3), device="cuda")
-    results = {device: evaluate(run, output=tmp_path / device, device=device) for device in ("cpu", "cuda")}
+    results = {device: evaluate(run, device=device) for device in ("cpu", "cuda")}
     for one, other in zip(results["cpu"].scores.pr_auc, results["cuda"].scores.pr_auc, strict=True):
         assert one == pytest.approx(other, abs=0.01)
     for device in ("cpu", "cuda"):

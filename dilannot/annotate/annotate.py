@@ -13,7 +13,7 @@ from dilannot.annotate.estimate import Estimate, Sample, describe, in_words, spr
 from dilannot.annotate.finish import finish_of
 from dilannot.annotate.parts import begin, check_begun, forget_if_empty, hidden
 from dilannot.annotate.plan import DEFAULTS, EVERYTHING, Scope, Settings
-from dilannot.annotate.prepare import Work, cores, prepared, warn_of_coarse_tracks
+from dilannot.annotate.prepare import Work, cores, prepared, warn_of_thresholds
 from dilannot.annotate.publish import check_output, publish
 from dilannot.annotate.shards import Shard
 from dilannot.annotate.store import Appender, Record
@@ -100,7 +100,7 @@ def annotate(
         plan = work.plan
         check_output(output, finish_of(plan.record, hidden(output), []).files(), force=None if shard else force)
         if shard is None or shard.number == 1:
-            warn_of_coarse_tracks(plan, progress)
+            warn_of_thresholds(plan, progress)
         make_folder(output)
         with ExitStack() as stack:
             stack.enter_context(removed_if_empty(output))
@@ -146,7 +146,7 @@ def survey(
     ) as work:  # fmt: skip
         check_output(output, finish_of(work.plan.record, hidden(output), []).files(), force=None if shard else force)
         check_begun(output, work.plan.record, force=force and shard is None)
-        warn_of_coarse_tracks(work.plan, progress or Silent())
+        warn_of_thresholds(work.plan, progress or Silent())
         guess = try_out(work.engine, work.plan.blocks, threads)
         _check_disk(nearest_folder(output), guess, hidden(output))
         return [describe(work.engine, work.blocks, threads), in_words(guess), f"into {output}"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dilannot.errors import DilannotError
 from dilannot.formats.calls import CALL, Calls
+from dilannot.metrics.thresholds import Rule
 
 DEFAULT_THRESHOLD = 0.5  # for markers whose validation split held no positives to choose by
 STRETCH = CALL  # the same fields, before stretches are joined and short ones dropped
@@ -34,9 +37,19 @@ class CallRule:
     min_length: int = MIN_LENGTH
 
 
-def usable_thresholds(thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Thresholds with `DEFAULT_THRESHOLD` for NaN."""
-    return np.where(np.isnan(thresholds), DEFAULT_THRESHOLD, thresholds)
+def usable_thresholds(thresholds: Mapping[str, NDArray[np.float64]], rule: Rule) -> NDArray[np.float64]:
+    """Every marker's threshold by a rule; where validation knew none, `DEFAULT_THRESHOLD`, or with a limit to false
+    calls infinity: nothing is called then.
+
+    Raises
+    ------
+    DilannotError
+        The run has none by this rule.
+    """
+    if rule not in thresholds:
+        raise DilannotError(f"this run has no {rule} thresholds", where="--call-at", remedy="train it again")
+    known = thresholds[rule]
+    return np.where(np.isnan(known), np.inf if rule.startswith("fdr") else DEFAULT_THRESHOLD, known)
 
 
 def joined(stretches: Calls, rule: CallRule) -> Calls:

@@ -115,11 +115,16 @@ def finish_of(annotation: dict[str, Any], folder: Path, records: Sequence[Record
         Track(
             marker["file"],
             marker["marker"],
-            CallRule(marker["threshold"], annotation["merge_gap"], annotation["min_length"]),
+            CallRule(_threshold(marker), annotation["merge_gap"], annotation["min_length"]),
         )
         for marker in annotation["markers"]
     ]
     return Finish(folder, records, blocks_in(annotation), tracks, lengths, annotation["bgzip"], annotation["bigbed"])
+
+
+def _threshold(marker: dict[str, Any]) -> float:
+    """A marker without one is never called."""
+    return float("inf") if marker["threshold"] is None else float(marker["threshold"])
 
 
 def blocks_in(annotation: dict[str, Any]) -> list[Block]:

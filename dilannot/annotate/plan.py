@@ -16,14 +16,15 @@ from dilannot.annotate.blocks import Block, blocks_of
 from dilannot.annotate.calls import MERGE_GAP, MIN_LENGTH, usable_thresholds
 from dilannot.annotate.encode import Rules
 from dilannot.annotate.finish import COMBINED
-from dilannot.annotate.names import safe_names
-from dilannot.annotate.scope import scope, select_markers
 from dilannot.data.markers import Marker
 from dilannot.errors import DilannotError
 from dilannot.formats.indexed_fasta import Genome
 from dilannot.genome.intervals import Interval
+from dilannot.metrics.thresholds import Rule
+from dilannot.names import safe_names
 from dilannot.progress import Progress
 from dilannot.run import Run, Weights
+from dilannot.scope import scope, select_markers
 
 FINEST = 10_000  # steps of a probability
 MIN_SCORE = 0.05
@@ -70,8 +71,10 @@ class Settings:
     tile
         Kept nt of a tile.
     threshold
-        Probability from which positions are called, for all markers; None is each marker's own, at which calls cover
-        as much of the validation split as its peaks do.
+        Probability from which positions are called, for all markers; None is each marker's own.
+    call_at
+        Which of its own: see `metrics.thresholds`. At `break-even` calls cover as much of the validation split as the
+        peaks do.
     merge_gap, min_length
         Calls this close, nt, are one; shorter ones are dropped.
     bgzip, bigbed
@@ -85,6 +88,7 @@ class Settings:
     training_windows: bool = False
     tile: int | None = None
     threshold: float | None = None
+    call_at: Rule = "break-even"
     merge_gap: int = MERGE_GAP
     min_length: int = MIN_LENGTH
     bgzip: bool = False
@@ -217,7 +221,7 @@ def make_plan(
     shards
         In how many parts it is made.
     """
-    steps, own = settings.steps(), usable_thresholds(loaded.thresholds)[target.chosen]
+    steps, own = settings.steps(), usable_thresholds(loaded.thresholds, settings.call_at)[target.chosen]
     thresholds = np.full(len(own), settings.threshold) if settings.threshold is not None else own
     lowest = np.minimum(MIN_SCORE, thresholds / 2) if settings.min_score is None else settings.min_score
     least = np.maximum(np.ceil(lowest * steps - 1e-9), settings.min_score is None).astype(np.int64)
@@ -258,12 +262,14 @@ def _record(run: Run, loaded: Weights, target: Target, settings: Settings, rules
         "window_mode": settings.training_windows,
         "tile": tile,
         "threshold": settings.threshold,
+        "call_at": settings.call_at if settings.threshold is None else None,
         "merge_gap": settings.merge_gap,
         "min_length": settings.min_length,
         "bgzip": settings.bgzip,
         "bigbed": settings.bigbed,
         "markers": [
-            {"marker": marker.name, "class": marker.marker_class, "file": name, "threshold": round(threshold, 6),
+            {"marker": marker.name, "class": marker.marker_class, "file": name, "peaks": marker.file,
+             "threshold": float(f"{threshold:.6g}") if np.isfinite(threshold) else None,
              "min_score": least / rules.steps}
             for marker, name, threshold, least in columns
         ],

@@ -8,22 +8,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
+import numpy as np
 
 from dilannot.annotate.blocks import Block, shard_of
 from dilannot.annotate.plan import FINEST, Plan, Scope, Settings, find_target, make_plan
 from dilannot.annotate.shards import Shard
 from dilannot.annotate.stream import Engine
-from dilannot.annotate.walk import walk_of
 from dilannot.errors import DilannotError
 from dilannot.formats import bigbed
 from dilannot.models import context_of
 from dilannot.models.inference import for_inference
 from dilannot.models.pieces import fixed_output
 from dilannot.models.some_markers import for_markers
-from dilannot.predict import choose_device, predicting
+from dilannot.predict import choose_device, full_precision, predicting
 from dilannot.progress import Progress
 from dilannot.run import Which, load_network, read_run
+from dilannot.walk import walk_of
 
 _ON_A_GPU = 5  # tiles together: a block of 250,000 nt
 
@@ -80,12 +80,18 @@ def prepared(
     plan = make_plan(record, target, settings, loaded, walk.size, together, where.type, shard.count if shard else 1)
     blocks = shard_of(plan.blocks, shard.number, shard.count) if shard else plan.blocks
     engine = Engine(walk, target.genome, plan.rules, where, together, progress)
-    with predicting(network), fixed_output(network), _full_precision():
+    with predicting(network), fixed_output(network), full_precision():
         yield Work(plan, blocks, engine)
 
 
-def warn_of_coarse_tracks(plan: Plan, progress: Progress) -> None:
-    """Say how many markers are called from so little that their tracks cannot show it."""
+def warn_of_thresholds(plan: Plan, progress: Progress) -> None:
+    """Say how many markers are never called, or from so little that their tracks cannot show it."""
+    never = int(np.isinf(plan.rules.thresholds).sum())
+    if never:
+        progress.warn(
+            f"{never} of {len(plan.rules.thresholds)} markers reached no {plan.settings.call_at} threshold on the "
+            "validation windows: they get no calls"
+        )
     low = int((plan.rules.thresholds < 1 / plan.rules.steps).sum())
     finer = f"; --precision {0.1 / plan.rules.steps:g} shows more" if plan.rules.steps * 10 <= FINEST else ""
     if low:
@@ -93,17 +99,6 @@ def warn_of_coarse_tracks(plan: Plan, progress: Progress) -> None:
             f"{low} of {len(plan.rules.thresholds)} markers are called below {1 / plan.rules.steps:g}, the step of a "
             f"track: their bigWigs show little, their BEDs are right{finer}"
         )
-
-
-@contextmanager
-def _full_precision() -> Iterator[None]:
-    """Float32 on GPUs as on CPUs: their products of fewer digits would show in tracks, and cost no less time here."""
-    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def cores() -> int:

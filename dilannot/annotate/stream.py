@@ -22,13 +22,13 @@ from dilannot.annotate.blocks import Block, whole_bins
 from dilannot.annotate.calls import STRETCH
 from dilannot.annotate.encode import Encoded, Room, Rules, TileEncoder, in_one
 from dilannot.annotate.store import StoppedError, record_of
-from dilannot.annotate.walk import Walk
 from dilannot.errors import ENVIRONMENT, DilannotError
 from dilannot.formats.bigwig_sections import pack
 from dilannot.formats.indexed_fasta import Genome
 from dilannot.genome.sequence import Codes, N
 from dilannot.genome.tiles import Tile
 from dilannot.progress import Progress
+from dilannot.walk import Walk
 
 _ON_A_GPU = 3  # streams, for the threads that use it at the same time; the others pack
 _NO_MEMORY = ("ALLOC_FAILED", "can't allocate memory")  # in errors that have no class of their own

@@ -42,7 +42,12 @@ from dilannot.cli import options
 @click.option("--rc", "both_strands", is_flag=True, help="Average over both strands; takes twice the time.")
 @click.option(
     "--threshold", type=float, metavar="X",
-    help="Probability to call from, for all markers.  [default: each its own, from validation]",
+    help="Probability to call from, for all markers.  [default: each its own, see --call-at]",
+)  # fmt: skip
+@click.option(
+    "--call-at", type=click.Choice(["break-even", "best-f1", "fdr-5", "fdr-10"]), default="break-even",
+    show_default=True,
+    help="Which threshold from the validation windows: calls cover as much as the peaks; best F1; 5 or 10 % false.",
 )  # fmt: skip
 @click.option(
     "--merge-gap", type=click.IntRange(0), default=50, show_default=True, help="Calls this close, nt, are one."

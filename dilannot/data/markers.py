@@ -93,10 +93,11 @@ def _raise(error: OSError) -> None:
 
 
 def _is_peak_name(name: str) -> bool:
-    return _uncompressed(name).lower().endswith(_SUFFIXES)
+    return uncompressed(name).lower().endswith(_SUFFIXES)
 
 
-def _uncompressed(name: str) -> str:
+def uncompressed(name: str) -> str:
+    """A file name without the extension of compression."""
     for suffix in _COMPRESSED:
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
@@ -105,7 +106,7 @@ def _uncompressed(name: str) -> str:
 
 def stem(name: str) -> str:
     """A file name without the extensions of peak files and compression: `E127-H2A.Z.narrowPeak.gz` -> `E127-H2A.Z`."""
-    short = _uncompressed(name)
+    short = uncompressed(name)
     while short.lower().endswith(_SUFFIXES):
         short = short[: short.rindex(".")]
     return short

@@ -17,7 +17,7 @@ from functools import cache
 from importlib.resources import files as package_files
 from pathlib import Path
 
-from dilannot.data.markers import Marker
+from dilannot.data.markers import Marker, uncompressed
 from dilannot.errors import DilannotError, near, shorten
 
 TABLE = "published_markers.tsv"
@@ -57,12 +57,8 @@ def _read(index: int, row: list[str]) -> PublishedMarker:
 
 def recognise(files: Sequence[Path]) -> dict[Path, PublishedMarker]:
     """Which of these peak files are DeepSEA's, by file name; packed (.gz, .bgz) or not is the same."""
-    known = {_unpacked(published.marker.file): published for published in published_markers()}
-    return {file: known[_unpacked(file.name)] for file in files if _unpacked(file.name) in known}
-
-
-def _unpacked(name: str) -> str:
-    return name.removesuffix(".gz").removesuffix(".bgz")
+    known = {uncompressed(published.marker.file): published for published in published_markers()}
+    return {file: known[uncompressed(file.name)] for file in files if uncompressed(file.name) in known}
 
 
 def select(

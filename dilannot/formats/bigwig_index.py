@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAGIC = 0x888FFC26
-_CONTIG_MAGIC, _SECTION_MAGIC = 0x78CA8C91, 0x2468ACE0
+CONTIG_MAGIC, SECTION_MAGIC = 0x78CA8C91, 0x2468ACE0
 _VERSION = 4
 
 CHILDREN = 256  # of a node of either tree, at most; what UCSC's own tools write
@@ -24,7 +24,7 @@ PLACE = np.dtype(
 )
 """From `start` on `contig` to `end` on contig `to` (bp, half-open): where in the file that is, and its bytes."""
 
-_BRANCH = np.dtype(PLACE.descr[:-1])
+BRANCH = np.dtype(PLACE.descr[:-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def contig_tree(lengths: dict[str, int], at: int) -> bytes:
         branch = np.zeros(len(below), [("name", f"S{longest}"), ("offset", "<u8")])
         branch["name"] = below["name"]
         levels.append(branch)
-    start = struct.pack("<IIIIQQ", _CONTIG_MAGIC, children, longest, 8, len(names), 0)
+    start = struct.pack("<IIIIQQ", CONTIG_MAGIC, children, longest, 8, len(names), 0)
     return start + _nodes(levels, at + len(start), children, whole=True)
 
 
@@ -106,13 +106,13 @@ def section_tree(sections: NDArray[np.void], at: int, items: int) -> bytes:
         below = levels[-1]
         first = np.arange(0, len(below), CHILDREN)
         last = np.minimum(first + CHILDREN, len(below)) - 1
-        branch = np.zeros(len(first), _BRANCH)
+        branch = np.zeros(len(first), BRANCH)
         branch["contig"], branch["start"] = below["contig"][first], below["start"][first]
         branch["to"], branch["end"] = below["to"][last], below["end"][last]
         levels.append(branch)
     low = (int(sections["contig"][0]), int(sections["start"][0])) if len(sections) else (0, 0)
     high = (int(sections["to"][-1]), int(sections["end"][-1])) if len(sections) else (0, 0)
-    start = struct.pack("<IIQIIIIQII", _SECTION_MAGIC, CHILDREN, len(sections), *low, *high, at, items, 0)
+    start = struct.pack("<IIQIIIIQII", SECTION_MAGIC, CHILDREN, len(sections), *low, *high, at, items, 0)
     return start + _nodes(levels, at + len(start), CHILDREN, whole=False)
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from markupsafe import Markup
 
 # text and code are left-aligned, the others are numbers; a drawing is shown on the page only.
-Kind = Literal["text", "code", "count", "share", "rate", "ratio", "drawing"]
+Kind = Literal[
+    "text", "code", "count", "share", "rate", "ratio", "score", "small", "difference", "interval", "drawing"
+]  # fmt: skip
 Value = str | int | float | None
 
-NUMBERS = ("count", "share", "rate", "ratio")
+NUMBERS = ("count", "share", "rate", "ratio", "score", "small", "difference", "interval")
 NOTHING = "–"
 
 
@@ -65,6 +67,12 @@ class Table:
     interactive: bool = False
     folded: bool = False
 
+    def without(self, kind: Kind) -> Table:
+        """The table without the columns of a kind."""
+        kept = [place for place, column in enumerate(self.columns) if column.kind != kind]
+        rows = [[row[place] for place in kept] for row in self.rows]
+        return replace(self, columns=[self.columns[place] for place in kept], rows=rows)
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -73,6 +81,13 @@ class Figure:
     svg: Markup
     caption: str
     alternative: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A paragraph on the plots around it; on the page only."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +111,26 @@ class Figures:
     figures: Sequence[Figure]
 
 
-Part = str | Table | Figures | StackedBar | Legend
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A tiny drawing with the name of what it shows, and its figure."""
+
+    name: str
+    figure: str
+    svg: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class Panels:
+    """Tiny drawings in a grid, shut until opened where they are many; on the page only."""
+
+    title: str
+    panels: Sequence[Panel]
+    colour: str
+    folded: bool = False
+
+
+Part = str | Note | Table | Figures | StackedBar | Legend | Panels
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +164,20 @@ def shown(value: Value, kind: Kind = "text") -> str:
         return percent(value, 3)
     if kind == "ratio":
         return f"{value:,.2f}×"
+    if kind == "score":
+        return f"{value:.3f}"
+    if kind == "small":
+        return "<0.0001" if 0 < value < 5e-5 else f"{value:.4f}"
+    if kind == "difference":
+        return f"{value:+.3f}"
     return f"{value:,}"
+
+
+def interval(low: float, high: float, kind: Kind = "score") -> str | None:
+    """An interval as a cell of the kind `interval` shows it; None where it is not known."""
+    if not np.isfinite((low, high)).all():
+        return None
+    return f"{shown(float(low), kind)} to {shown(float(high), kind)}"
 
 
 def percent(value: float, digits: int) -> str:

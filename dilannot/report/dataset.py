@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dilannot.errors import DilannotError
-from dilannot.outputs import write_text
-from dilannot.report import page, text
 from dilannot.report.content import Fact, Report, names, plural, shown, size
 from dilannot.report.dataset_concerns import find_concerns
 from dilannot.report.dataset_facts import DatasetFacts, read_facts
 from dilannot.report.dataset_markers import marker_section, positives_section
 from dilannot.report.dataset_record import left_out_section, origin_section
 from dilannot.report.dataset_windows import map_section, windows_section
-
-PAGES, TEXTS, MARKDOWN = (".html", ".htm"), (".txt", ".text"), (".md", ".markdown")
+from dilannot.report.forms import check_report_name as check_report_name
+from dilannot.report.forms import write_report
 
 
 def write_dataset_report(dataset: Path, report: Path) -> None:
@@ -29,20 +26,7 @@ def write_dataset_report(dataset: Path, report: Path) -> None:
         The suffix is none of these, or the file is no dataset or damaged.
     """
     check_report_name(report)
-    found = dataset_report(read_facts(dataset))
-    suffix = report.suffix.lower()
-    written = page.render(found) if suffix in PAGES else text.render(found, markdown=suffix in MARKDOWN)
-    write_text(report, written)
-
-
-def check_report_name(report: Path) -> None:
-    """Refuse, before any work, a name whose suffix says no form of report."""
-    if report.suffix.lower() not in (*PAGES, *TEXTS, *MARKDOWN):
-        raise DilannotError(
-            f"a report with the suffix {report.suffix!r}",
-            where=report,
-            remedy="call it .html for a page, .txt or .md for text",
-        )
+    write_report(dataset_report(read_facts(dataset)), report)
 
 
 def dataset_report(facts: DatasetFacts) -> Report:

@@ -5,16 +5,37 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+import re
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from dilannot.errors import printable
 from dilannot.report import palette
-from dilannot.report.content import NUMBERS, Column, Figures, Legend, Report, StackedBar, Table, Value, shown
+from dilannot.report.content import (
+    NUMBERS,
+    Column,
+    Figures,
+    Legend,
+    Note,
+    Panels,
+    Report,
+    StackedBar,
+    Table,
+    Value,
+    shown,
+)
 
-_KINDS = {str: "paragraph", Table: "table", Figures: "figures", StackedBar: "bar", Legend: "legend"}
+_KINDS = {
+    str: "paragraph",
+    Note: "note",
+    Table: "table",
+    Figures: "figures",
+    StackedBar: "bar",
+    Legend: "legend",
+    Panels: "panels",
+}
 
 
 def render(report: Report) -> str:
@@ -51,6 +72,7 @@ def _environment() -> Environment:
         "cell": cell,
         "number": lambda column: column.kind in NUMBERS,
         "anchor": anchor,
+        "breakable": breakable,
     }
     environment.globals["bars"] = bars
     return environment
@@ -94,3 +116,10 @@ def _lengths(values: list[float]) -> list[int]:
 def anchor(title: str) -> str:
     """A heading as the name of its place in the page."""
     return "-".join("".join(letter if letter.isalnum() else " " for letter in title.lower()).split())
+
+
+def breakable(name: str) -> Markup:
+    """A name that may go on in the next line after the signs that part it."""
+    if isinstance(name, Markup):
+        return name
+    return Markup(re.sub(r"([|_/])", r"\1<wbr>", str(escape(printable(name)))))

@@ -76,10 +76,10 @@ def dots(
         if len(found):
             axes.set_xscale("log")
             axes.set_xlim(found.min() / 2, found.max() * 2)
-        _log_ticks(axes, lambda value: f"{100 * value:.12g} %", steps=(1, 2, 5))
+        log_ticks(axes, lambda value: f"{100 * value:.12g} %", steps=(1, 2, 5))
         axes.set_xlabel(label)
 
-    return _svg(draw, 0.75 + 0.42 * len(rows), name)
+    return as_svg(draw, 0.75 + 0.42 * len(rows), name)
 
 
 def histograms(groups: Mapping[str, NDArray[np.int64]], colours: Sequence[str], *, label: str, name: str) -> Markup:
@@ -101,10 +101,10 @@ def histograms(groups: Mapping[str, NDArray[np.int64]], colours: Sequence[str], 
             axes.set_yticks([0, highest], ["0", f"{highest:,}"])
             axes.tick_params(axis="y", colors=COLOURS["muted"][0])
             axes.set_title(f"{group} ({len(values):,})", loc="left", fontsize=9, pad=3)
-        _log_ticks(panels[-1], brief)
+        log_ticks(panels[-1], brief)
         panels[-1].set_xlabel(label)
 
-    return _svg(draw, 0.5 + 0.85 * len(groups), name)
+    return as_svg(draw, 0.5 + 0.85 * len(groups), name)
 
 
 def bands(shares: NDArray[np.float64], colours: Sequence[str], width: float) -> Markup:
@@ -146,7 +146,8 @@ def brief(value: float) -> str:
     return f"{value:g}"
 
 
-def _log_ticks(axes: Any, written: Callable[[float], str], steps: tuple[int, ...] = (1,)) -> None:
+def log_ticks(axes: Any, written: Callable[[float], str], steps: tuple[int, ...] = (1,)) -> None:
+    """Ticks at powers of ten, at `steps` of them where there are few."""
     if axes.get_xscale() == "log":
         low, high = axes.get_xlim()
         axes.xaxis.set_major_locator(LogLocator(subs=steps if high / low < 200 else (1,), numticks=12))
@@ -164,10 +165,11 @@ def drawing(**style: Any) -> Iterator[None]:
         yield
 
 
-def _svg(draw: Callable[[Figure], None], height: float, name: str) -> Markup:
+def as_svg(draw: Callable[[Figure], None], height: float, name: str, width: float = WIDTH) -> Markup:
+    """What `draw` draws on a figure so many inches wide and high, for a page; `name` is unique there."""
     out = io.StringIO()
     with drawing():
-        figure = Figure(figsize=(WIDTH, height))
+        figure = Figure(figsize=(width, height))
         draw(figure)
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     return _inlined(out.getvalue(), name)
@@ -180,6 +182,7 @@ def _inlined(text: str, name: str) -> Markup:
         found = re.sub(r'\s(?:xmlns(?::\w+)?|version)="[^"]*"', "", tag[0])
         found = re.sub(r'\s(?:xlink:)?href="#', f' href="#{name}-', found)
         found = re.sub(r'\sid="', f' id="{name}-', found).replace("url(#", f"url(#{name}-")
+        found = re.sub(r"(\.\d\d)\d+", r"\1", found)  # a hundredth of a point is less than anybody sees
         found = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", found)
         for colour, (light, _) in COLOURS.items():
             found = found.replace(light, css(colour))

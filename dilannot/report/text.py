@@ -22,7 +22,7 @@ def render(report: Report, *, markdown: bool = False) -> str:
     blocks = [
         (report.title, [report.subject, "", *_facts(report)]),
         ("Look at this first" if concerns else "Nothing to worry about", concerns),
-        *((section.title, list(_section(section))) for section in report.sections),
+        *((section.title, lines) for section in report.sections if (lines := list(_section(section)))),
         *((table.title, list(aligned(table))) for table in _long_tables(report)),
     ]
     return "\n".join(line for title, lines in blocks if title for line in _block(title, lines, markdown))

@@ -18,11 +18,14 @@ from dilannot.data.batch import Batch
 from dilannot.data.dataset import Dataset
 from dilannot.data.order import Augmentation
 from dilannot.errors import DilannotError
-from dilannot.evaluate import class_means, score_split
+from dilannot.evaluate.validation import score_split
+from dilannot.evaluation import class_means
+from dilannot.metrics.scores import scores_of
+from dilannot.metrics.thresholds import thresholds_of
 from dilannot.outputs import write_text
 from dilannot.progress import Progress, Task
 from dilannot.ranks import Ranks
-from dilannot.run import METRICS, STATE, TIMING, Run, save_weights
+from dilannot.run import METRICS, STATE, TIMING, Run, Thresholds, save_weights
 from dilannot.training.checkpoint import Place, save_state
 from dilannot.training.losses import interval_cross_entropy_sum
 from dilannot.training.optimizing import learning_rate
@@ -169,7 +172,7 @@ class Loop:
     def _speed(self) -> str:
         return f"{self.place.windows * self.data.length / max(self.place.seconds, 1e-9):,.0f} nt/s"
 
-    def _validate(self) -> tuple[dict[str, Any], np.ndarray[Any, np.dtype[np.float64]]]:
+    def _validate(self) -> tuple[dict[str, Any], Thresholds]:
         """The epoch's row of the metrics, and the thresholds for calls."""
         place = self.place
         self.ranks.share(self.stepper.network)  # what a user's own layers keep may differ
@@ -192,7 +195,8 @@ class Loop:
                     together=self._leave_together,
                 )
         self._check_finite("validation loss", loss)
-        means = class_means(histograms.scores(), self.data.markers)
+        counted = histograms.everything, histograms.positive, histograms.space
+        means = class_means(scores_of(*counted), self.data.markers)
         loss, *pr_aucs = self.ranks.of_first([loss, *(mean.pr_auc for mean in means.values())])
         steps = total_steps(self.data, self.settings, self.ranks.count)
         row = {
@@ -203,9 +207,9 @@ class Loop:
             "validation_loss": loss,
             **{f"pr_auc_{name}": value for name, value in zip(means, pr_aucs, strict=True)},
         }
-        return row, histograms.matching_thresholds()
+        return row, {str(rule): values for rule, values in thresholds_of(*counted).items()}
 
-    def _end_epoch(self, row: dict[str, Any], thresholds: np.ndarray[Any, np.dtype[np.float64]]) -> bool:
+    def _end_epoch(self, row: dict[str, Any], thresholds: Thresholds) -> bool:
         """Keep what the epoch has made; whether it was the last one."""
         place = self.place
         if place.epoch == 1:  # weights without a checkpoint beside them are those of a training that has ended

@@ -14,7 +14,18 @@ from dilannot.errors import DilannotError
 from dilannot.models import build_without_memory, count_parameters, entry, full_arguments
 from dilannot.models.arguments import parse_arguments
 from dilannot.models.registry import check_arguments
-from dilannot.run import BOARD, CODE, EVALUATIONS, FILES, RECORD, STATE, WEIGHTS, Run, check_same_markers, read_run
+from dilannot.run import (
+    BOARD,
+    CODE,
+    FILES,
+    RECORD,
+    STATE,
+    WEIGHTS,
+    Run,
+    check_same_markers,
+    evaluations,
+    read_run,
+)  # fmt: skip
 from dilannot.training.network import Choice, choose
 from dilannot.training.recipes import resolve_settings
 from dilannot.training.settings import Settings
@@ -123,7 +134,7 @@ def check_output(output: Path, force: bool) -> None:
     if (output / RECORD).exists() and any((output / name).exists() for name in WEIGHTS.values()) and not force:
         raise DilannotError("holds a run already", where=output, remedy="use --force to replace it, or -o for another")
     # Parts of a run without its record are what a killed training leaves.
-    known = {*FILES, *EVALUATIONS, BOARD}
+    known = {*FILES, *evaluations(output), BOARD}
     others = [name for name in os.listdir(output) if name not in known and name[0] != "."] if output.is_dir() else []
     if others and not (output / RECORD).exists():
         raise DilannotError("is a folder with other things in it", where=output, remedy="give another with -o")
@@ -154,7 +165,7 @@ def check_dataset(data: Dataset, settings: Settings, ranks: int = 1) -> None:
 def begin_run(run: Run, choice: Choice, force: bool) -> None:
     """Make the run folder, which is ours now, say what is going to be trained, with nothing of an older run in it."""
     check_output(run.folder, force)  # another training may have been quicker
-    for name in (*FILES, *EVALUATIONS):
+    for name in (*FILES, *evaluations(run.folder)):
         (run.folder / name).unlink(missing_ok=True)
     shutil.rmtree(run.folder / BOARD, ignore_errors=True)
     if code := entry(choice.model).code:
@@ -250,7 +261,7 @@ def check_settings(run: Run, settings: Settings | None) -> None:
 
 def _check_names(output: Path) -> None:
     """Refuse folders where files belong, now and not after an epoch."""
-    for name in (*FILES, *EVALUATIONS):
+    for name in (*FILES, *evaluations(output)):
         if (output / name).is_dir():
             raise DilannotError("is a directory, not a file", where=output / name, remedy="remove it")
 

@@ -44,6 +44,7 @@ from dilannot.errors import ENVIRONMENT, DilannotError
 from dilannot.formats.indexed_fasta import Genome
 from dilannot.genome.sequence import Codes
 from dilannot.info import describe
+from dilannot.metrics.thresholds import RULES
 from dilannot.models import context_of
 from dilannot.predict import predicting
 from dilannot.progress import Silent
@@ -128,7 +129,9 @@ def speak_up(folder: Path) -> None:
 
 def call_from(folder: Path, thresholds: np.ndarray) -> None:
     run = read_run(folder)
-    save_weights(run, "best", load_network(run).network.state_dict(), epoch=1, thresholds=thresholds)
+    save_weights(
+        run, "best", load_network(run).network.state_dict(), epoch=1, thresholds=dict.fromkeys(RULES, thresholds)
+    )
 
 
 def whole_pass(folder: Path, genome: Genome, settings: Settings = DEFAULTS) -> dict[str, np.ndarray]:
@@ -545,7 +548,7 @@ def test_numbers_that_are_none_leave_no_files(genome: Genome, tmp_path: Path) ->
     run = make_run(tmp_path / "run", genome.path, "toy-around")
     weights = load_network(read_run(run)).network.state_dict()
     weights["weights"].copy_(weights["weights"].sign() * 3e38)  # finite, and their sums are not
-    save_weights(read_run(run), "best", weights, epoch=1, thresholds=np.full(3, 0.5))
+    save_weights(read_run(run), "best", weights, epoch=1, thresholds=dict.fromkeys(RULES, np.full(3, 0.5)))
     with pytest.raises(DilannotError, match="the network gives no numbers"):
         annotate(run, output=tmp_path / "t", scope=Scope(["chrA"]), threads=2)
     assert not (tmp_path / "t").exists()
@@ -555,7 +558,7 @@ def test_too_little_memory_is_an_environment_error(runs: Runs, tmp_path: Path, m
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
 
-    monkeypatch.setattr("dilannot.annotate.walk.pieces", full)
+    monkeypatch.setattr("dilannot.walk.pieces", full)
     heard = Heard()
     with pytest.raises(DilannotError, match="one tile is too much for the memory of cpu") as error:
         # One block: another one, of nothing but N, would be made and kept.

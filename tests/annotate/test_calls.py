@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dilannot.annotate.calls import DEFAULT_THRESHOLD, STRETCH, CallRule, joined, usable_thresholds
+from dilannot.errors import DilannotError
 from dilannot.formats.calls import Calls
+from dilannot.metrics.thresholds import RULES
 
 Row = tuple[int, int, float, int]
 
@@ -76,4 +78,9 @@ def test_what_was_given_is_left_as_it_was() -> None:
 
 
 def test_markers_without_a_threshold_get_the_default() -> None:
-    assert usable_thresholds(np.array([0.2, np.nan])).tolist() == [0.2, DEFAULT_THRESHOLD]
+    thresholds = dict.fromkeys(RULES, np.array([0.2, np.nan]))
+    for rule in RULES:
+        missing = np.inf if rule.startswith("fdr") else DEFAULT_THRESHOLD
+        assert usable_thresholds(thresholds, rule).tolist() == [0.2, missing]
+    with pytest.raises(DilannotError, match="no best-f1 thresholds"):
+        usable_thresholds({"break-even": np.zeros(2)}, "best-f1")

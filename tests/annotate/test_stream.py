@@ -26,11 +26,11 @@ from dilannot.annotate.encode import Rules
 from dilannot.annotate.plan import Scope
 from dilannot.annotate.store import Appender, read_records
 from dilannot.annotate.stream import Engine, stream
-from dilannot.annotate.walk import ExactTiles, Piece, Walk
 from dilannot.errors import ENVIRONMENT, DilannotError
 from dilannot.formats.indexed_fasta import Genome
 from dilannot.genome.intervals import Interval
 from dilannot.progress import Silent
+from dilannot.walk import ExactTiles, Piece, Walk
 
 MARKERS = 3
 RULES = Rules(100, np.array([1, 5, 30]), np.array([0.5, 0.6, 0.7], np.float32), merge_gap=5)

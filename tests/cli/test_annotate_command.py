@@ -25,6 +25,7 @@ from dilannot.annotate.prepare import prepared
 from dilannot.annotate.stream import Engine
 from dilannot.cli.annotate import command
 from dilannot.formats.indexed_fasta import Genome
+from dilannot.metrics.thresholds import RULES
 from dilannot.progress import Silent
 from dilannot.run import load_network, read_run, save_weights
 
@@ -148,7 +149,7 @@ OPTIONS: dict[str, tuple[list[str], Check]] = {
     "--quiet": (["--quiet"], lambda a, b: same_tracks(a, b) and b.result.err == "" != a.result.err),
 }  # fmt: skip
 # Looked at in tests of their own: here, in test_own_file.py and in test_shards.py.
-ELSEWHERE = {"--output", "--force", "--dry-run", "--trust-code", "--shard"}
+ELSEWHERE = {"--call-at", "--output", "--force", "--dry-run", "--trust-code", "--shard"}
 
 
 def flat(text: str) -> str:
@@ -314,7 +315,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("dilannot.annotate.walk.pieces", fail)
+    monkeypatch.setattr("dilannot.walk.pieces", fail)
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError("none left")], ids=repr)
@@ -336,7 +337,7 @@ def test_numbers_that_are_none_end_with_1(cli: Cli, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", genome, "toy-around", stride=4)
     weights = load_network(read_run(run)).network.state_dict()
     weights["weights"].copy_(weights["weights"].sign() * 3e38)
-    save_weights(read_run(run), "best", weights, epoch=1, thresholds=np.full(3, 0.5))
+    save_weights(read_run(run), "best", weights, epoch=1, thresholds=dict.fromkeys(RULES, np.full(3, 0.5)))
     result = cli("annotate", run, "-o", tmp_path / "t", *PLAIN)
     assert result.code == 1
     assert "the network gives no numbers: are its weights damaged?" in flat(result.err)

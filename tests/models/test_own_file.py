@@ -17,17 +17,17 @@ from conftest import EXAMPLES, Cli, Inputs
 
 from dilannot.annotate.annotate import annotate
 from dilannot.annotate.plan import Scope
-from dilannot.annotate.walk import ExactTiles, OverlappingWindows, walk_of
 from dilannot.data.build import build_dataset
 from dilannot.data.settings import BuildSettings
 from dilannot.errors import DilannotError
-from dilannot.evaluate import evaluate
+from dilannot.evaluate.evaluate import evaluate
 from dilannot.models import build, context_of, entry, names, registry, resolve
 from dilannot.models.describe import describe
 from dilannot.predict import predicting
 from dilannot.run import Run, load_network, read_run
 from dilannot.training.settings import Settings
 from dilannot.training.train import train
+from dilannot.walk import ExactTiles, OverlappingWindows, walk_of
 
 SHORT = Settings(epochs=1, max_steps=2, batch_size=8)
 EXAMPLE = EXAMPLES / "add_a_model.py"
@@ -298,7 +298,7 @@ def test_a_plain_module_goes_the_whole_way(write: Write, dataset: Path, tmp_path
     write(PLAIN)
     run = train(dataset, tmp_path / "run", model="my_net.py:Plain", arguments=["channels=4"], settings=SHORT)
     assert (run.model, run.output, run.arguments) == ("plain", "dense", {"channels": 4})
-    assert evaluate(tmp_path / "run").windows > 0
+    assert evaluate(tmp_path / "run").scores.positions > 0
     network = load_network(read_run(tmp_path / "run")).network
     assert isinstance(walk_of(network, run, context_of(network)), OverlappingWindows)
     assert (
@@ -311,7 +311,7 @@ def test_a_plain_module_for_windows_goes_the_whole_way(write: Write, bins: Path,
     write(pooled)
     run = train(bins, tmp_path / "run", model="my_net.py", settings=SHORT)
     assert run.output == "window"
-    assert evaluate(tmp_path / "run").windows > 0
+    assert evaluate(tmp_path / "run").scores.positions > 0
     assert (
         annotate(tmp_path / "run", output=tmp_path / "tracks", scope=Scope(["chr2:1,001-2,345"])).nucleotides == 1_345
     )
@@ -518,7 +518,7 @@ def test_buffers_that_are_not_saved_come_back_with_the_run(write: Write, dataset
     text = "import torch\n" + PLAIN.replace("self.embed =", f"{buffer}self.embed =")
     write(text.replace("return self.last(", "return self.scale * self.last("))
     train(dataset, tmp_path / "run", model="my_net.py", settings=SHORT)
-    assert evaluate(tmp_path / "run").windows > 0
+    assert evaluate(tmp_path / "run").scores.positions > 0
 
 
 @pytest.mark.parametrize(
@@ -572,7 +572,7 @@ def test_the_example_goes_the_whole_way(dataset: Path, tmp_path: Path) -> None:
     model, motifs = f"{EXAMPLE}:MyNet", EXAMPLES / "motifs.meme"
     run = train(dataset, tmp_path / "run", model=model, arguments={"filters": 24}, motifs=motifs, settings=SHORT)
     assert run.motifs is not None
-    assert evaluate(tmp_path / "run").windows > 0
+    assert evaluate(tmp_path / "run").scores.positions > 0
     assert (
         annotate(tmp_path / "run", output=tmp_path / "tracks", scope=Scope(["chr2:1,001-2,345"])).nucleotides == 1_345
     )
@@ -582,7 +582,7 @@ def test_the_example_goes_the_whole_way(dataset: Path, tmp_path: Path) -> None:
 
 def test_the_example_for_windows_trains(bins: Path, tmp_path: Path) -> None:
     train(bins, tmp_path / "run", model=f"{EXAMPLE}:MyWindowNet", arguments={"filters": 9}, settings=SHORT)
-    assert evaluate(tmp_path / "run").windows > 0
+    assert evaluate(tmp_path / "run").scores.positions > 0
 
 
 def test_the_example_tiles_exactly() -> None:

@@ -19,7 +19,9 @@ from dilannot.data.build import build_dataset
 from dilannot.data.dataset import Dataset
 from dilannot.data.settings import BuildSettings
 from dilannot.errors import DilannotError
-from dilannot.evaluate import evaluate, score_split
+from dilannot.evaluate.evaluate import evaluate
+from dilannot.evaluate.validation import score_split
+from dilannot.evaluate.written import write_evaluation
 from dilannot.info import describe
 from dilannot.models import registry
 from dilannot.progress import Silent
@@ -151,10 +153,10 @@ def test_a_step_that_breaks_the_gradient_is_noticed_before_the_weights_are(datas
 def test_a_new_run_does_not_keep_the_figures_of_the_old(dataset: Path, tmp_path: Path) -> None:
     settings = Settings(epochs=1, max_steps=1)
     train(dataset, tmp_path / "run", arguments=THIN, settings=settings)
-    evaluate(tmp_path / "run")
+    files = [tmp_path / "run" / f"evaluation-test-rc{suffix}" for suffix in (".tsv", ".json")]
+    write_evaluation(evaluate(tmp_path / "run"), *files)
     train(dataset, tmp_path / "run", arguments=THIN, settings=settings, force=True)
-    assert not list((tmp_path / "run").glob("evaluation-*"))
-    evaluate(tmp_path / "run")
+    assert not any(file.exists() for file in files)
 
 
 def test_what_a_killed_training_leaves_is_no_obstacle(dataset: Path, tmp_path: Path) -> None:
@@ -177,7 +179,7 @@ def test_run_dataset_and_genome_move_together(inputs: Inputs, tmp_path: Path, mo
     # A link to the run folder, with a file of the dataset's name beside it that is not the one.
     Path("run").symlink_to(tmp_path / "there" / "run")
     Path("dataset.h5").write_text("not this one")
-    assert evaluate(Path("run")).windows > 0
+    assert evaluate(Path("run")).scores.positions > 0
     run = read_run(Path("run"))
     assert run.path_of(run.genome).resolve() == (tmp_path / "there" / "genome.fa").resolve()
 
@@ -198,7 +200,7 @@ def test_window_datasets_train_and_evaluate_through_the_same_loop(inputs: Inputs
     settings = Settings(epochs=2, batch_size=16, reverse_complement=True, shift=5)
     train(tmp_path / "d.h5", tmp_path / "run", model="toy-bin", settings=settings)
     result = evaluate(tmp_path / "run")
-    assert result.windows == result.scores.positions > 0
+    assert result.protocol["windows"] == result.scores.positions > 0
     with Dataset(tmp_path / "d.h5") as data:
         assert result.scores.positives.tolist() == data.positives[:, 2].tolist()
 

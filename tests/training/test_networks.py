@@ -16,7 +16,8 @@ from dilannot.annotate.plan import Scope
 from dilannot.data.build import build_dataset
 from dilannot.data.settings import BuildSettings
 from dilannot.errors import DilannotError
-from dilannot.evaluate import evaluate
+from dilannot.evaluate.evaluate import evaluate
+from dilannot.evaluate.protocol import Protocol
 from dilannot.models import entry, full_arguments, names
 from dilannot.models.describe import describe
 from dilannot.run import load_network, read_run
@@ -54,7 +55,7 @@ def test_it_trains_evaluates_and_annotates(name: str, dataset: Path, bins: Path,
         motifs=MOTIFS if entry(name).needs_motifs else None,
         settings=Settings(epochs=1, max_steps=2, batch_size=4),
     )
-    assert evaluate(run, split="validation").windows > 0
+    assert evaluate(run, protocol=Protocol("validation")).scores.positions > 0
     result = annotate(run, output=tmp_path / "tracks", scope=Scope(["chr2:1,001-2,345"]))
     assert result.nucleotides == 1_345
     with pyBigWig.open(str(tmp_path / "tracks" / result.tracks[0]["bigwig"])) as track:
@@ -97,7 +98,7 @@ def test_bins_of_another_geometry_are_not_evaluated(bins: Path, inputs: Inputs, 
             inputs.genome, [inputs.peak_folder], other, BuildSettings(task="window", split="blocks", **settings)
         )
         with pytest.raises(DilannotError, match="learnt from 200 in 1,000; build it with the same --bin and --context"):
-            evaluate(tmp_path / "run", other, split="validation")
+            evaluate(tmp_path / "run", other, protocol=Protocol("validation"))
 
 
 def test_the_record_says_how_long_a_window_was(bins: Path, tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ from small_trainings import THIN, contents
 from dilannot.data.build import build_dataset
 from dilannot.data.settings import BuildSettings
 from dilannot.errors import ENVIRONMENT, DilannotError
-from dilannot.evaluate import evaluate
+from dilannot.evaluate.evaluate import evaluate
+from dilannot.evaluate.protocol import Protocol
 from dilannot.history import read_history
 from dilannot.progress import Silent
 from dilannot.run import read_run
@@ -108,7 +109,7 @@ def test_a_grid_is_tried_point_by_point_and_the_best_run_is_kept(dataset: Path, 
     assert json.loads(best.pop("trial.json"))["number"] == found.best.number
     best.pop("run.json"), kept.pop("run.json")  # where the dataset is, seen from there
     assert best == kept
-    assert evaluate(tmp_path / "tune" / "best", split="validation").windows > 0
+    assert evaluate(tmp_path / "tune" / "best", protocol=Protocol("validation")).scores.positions > 0
     for trial in found.trials:
         weights = list(trial.folder(tmp_path / "tune").glob("*.safetensors"))
         assert len(weights) == (2 if trial == found.best else 0)
@@ -156,7 +157,7 @@ def test_an_ended_search_trains_nothing(
     monkeypatch.setattr(tuning, "train", None)
     assert search(dataset, tmp_path / "tune", grid=grid, trials=2) == first
     assert len(table(tmp_path / "tune")) == 2
-    assert evaluate(tmp_path / "tune" / "best", split="validation").windows > 0
+    assert evaluate(tmp_path / "tune" / "best", protocol=Protocol("validation")).scores.positions > 0
 
 
 @pytest.mark.parametrize(
@@ -418,7 +419,7 @@ def test_the_best_run_knows_where_its_dataset_is(
     run = read_run(Path("tune/best"))
     assert run.dataset == "../../data/dataset.h5"
     assert read_run(Path("tune/trials/0001")).dataset == "../../../data/dataset.h5"
-    assert evaluate(Path("tune/best"), split="validation").windows > 0
+    assert evaluate(Path("tune/best"), protocol=Protocol("validation")).scores.positions > 0
 
 
 def test_processes_that_srun_starts_do_not_train_together(

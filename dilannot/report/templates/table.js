@@ -9,7 +9,7 @@ for (const box of document.querySelectorAll(".sorted")) {
     const cell = row.cells[column];
     if (!cell.classList.contains("n")) return cell.textContent.toLowerCase();
     const number = parseFloat(cell.textContent.replace(/,/g, "").replace("<", "0"));
-    return Number.isNaN(number) ? -1 : number;
+    return Number.isNaN(number) ? -Infinity : number;
   };
   headers.forEach((header, column) => {
     const button = document.createElement("button");

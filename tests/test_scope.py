@@ -10,11 +10,11 @@ from conftest import SHARED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dilannot.annotate.scope import scope, select_markers
 from dilannot.data.markers import Marker
 from dilannot.errors import DilannotError
 from dilannot.genome.intervals import Interval
 from dilannot.progress import Silent, Task
+from dilannot.scope import scope, select_markers
 
 LENGTHS = {"chr20": 100, "chr1": 60, "chrUn_1": 30, "chrUn_2": 20, "HLA-A*01:01": 10}
 EVERYTHING = [f"{name}:1-{length}" for name, length in LENGTHS.items()]

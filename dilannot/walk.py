@@ -84,7 +84,7 @@ class Dense:
             return
         sequence = torch.nn.functional.pad(sequence, (0, -sequence.shape[1] % self.stride))
         length = sequence.shape[1]
-        behind = self._one_strand(_other_strand(sequence), length - end, length - start)
+        behind = self._one_strand(other_strand(sequence), length - end, length - start)
         # The other strand's pieces come from the far end, so they are kept until the near one is reached.
         other = torch.cat([each.clone() for _, each in behind], dim=2).flip(2)
         for first, one in self._one_strand(sequence, start, end):
@@ -158,12 +158,12 @@ class Bins:
     def _probabilities(self, windows: Tensor) -> Tensor:
         probabilities: Tensor = self.network(windows)[:, :, 0].sigmoid()
         if self.both_strands:
-            other: Tensor = self.network(_other_strand(windows))[:, :, 0].sigmoid()
+            other: Tensor = self.network(other_strand(windows))[:, :, 0].sigmoid()
             return probabilities.add_(other).mul_(0.5)
         return probabilities
 
 
-def _other_strand(sequence: Tensor) -> Tensor:
+def other_strand(sequence: Tensor) -> Tensor:
     """Reverse complement of base codes."""
     back = sequence.flip(-1)
     return torch.where(back == 0, back, 5 - back)

@@ -39,7 +39,6 @@ from dilannot.annotate.encode import Rules
 from dilannot.annotate.plan import Settings
 from dilannot.annotate.store import read_records
 from dilannot.annotate.stream import Engine, stream
-from dilannot.annotate.walk import TILE, Bins, ExactTiles, OverlappingWindows, TrainingWindows, Walk, walk_of
 from dilannot.errors import DilannotError
 from dilannot.formats.indexed_fasta import Genome
 from dilannot.genome.intervals import Interval
@@ -48,6 +47,7 @@ from dilannot.models import build, context_of
 from dilannot.predict import predicting
 from dilannot.progress import Silent
 from dilannot.run import Run, load_network, read_run
+from dilannot.walk import TILE, Bins, ExactTiles, OverlappingWindows, TrainingWindows, Walk, walk_of
 
 MARKERS = 2
 BILSTM = {"filters": 6, "state": 4, "deconvolution": 5, "hidden": 7}

@@ -5,7 +5,7 @@ import hashlib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dilannot.annotate.names import MAX_BYTES, safe_names
+from dilannot.names import MAX_BYTES, safe_names
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+-"
 ODD = [

@@ -1,0 +1,1 @@
+"""How good scores are: integer histograms while they stream by, and all figures from those."""

@@ -1,0 +1,227 @@
+"""Integer histograms of scores per marker: what is counted while predictions stream by, on a CPU or a GPU."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dilannot.data.batch import LabelIntervals
+from dilannot.errors import DilannotError
+from dilannot.genome.intervals import runs
+from dilannot.metrics.counting import count_window
+from dilannot.metrics.keys import HIGHEST, KEYS, LOWEST, Space, coarse_edges
+
+Counts = NDArray[np.uint32]
+
+_MOST = (1 << 32) - 1  # positions that 32 bits count: more than any vertebrate has
+_ON_A_GPU = 1 << 24  # scores whose places are made at a time, eight bytes each
+
+
+class Room:
+    """A place for the scores of one batch, used again by the next: new memory costs more than counting its scores."""
+
+    def __init__(self) -> None:
+        self._kept = torch.empty(0, dtype=torch.float16)
+
+    def of(self, size: int, markers: int, length: int, device: torch.device) -> Tensor:
+        """A (N, T, L) tensor of half precision with each marker in one piece, as `ScoreHistograms.update` wants it."""
+        needed = size * markers * length
+        if self._kept.numel() < needed or self._kept.device != device:
+            self._kept = torch.empty(needed, dtype=torch.float16, device=device)
+        return self._kept[:needed].view(markers, size, length).transpose(0, 1)
+
+    def put(self, scores: Tensor) -> Tensor:
+        """(N, T, L) scores in half precision."""
+        size, markers, length = scores.shape
+        return self.of(size, markers, length, scores.device).copy_(scores)
+
+
+@dataclass(slots=True)
+class ScoreHistograms:
+    """How often each score was given, to all positions and to the positive ones.
+
+    A score counts as the half-precision number next to it. Histograms of parts add up to that of the whole, whatever
+    the order, the batches and the processes. Pages that no score falls on take no memory.
+
+    Attributes
+    ----------
+    markers
+        T, how many there are.
+    space
+        What the scores are.
+    blocks
+        Parts of the genome that are counted coarsely each, for intervals; 0 does without.
+    everything, positive
+        (T, KEYS) counts by key.
+    coarse_everything, coarse_positive
+        (blocks, T, COARSE) counts by coarse bin.
+    positions
+        Counted so far, in this process.
+    """
+
+    markers: int
+    space: Space = "logit"
+    blocks: int = 0
+    everything: Counts = field(init=False)
+    positive: Counts = field(init=False)
+    coarse_everything: Counts = field(init=False)
+    coarse_positive: Counts = field(init=False)
+    positions: int = 0
+    _edges: NDArray[np.int64] = field(init=False)
+    _bin_of: NDArray[np.uint8] = field(init=False)
+    _there: _OnDevice | None = None
+    _room: Room = field(default_factory=Room)
+
+    def __post_init__(self) -> None:
+        self._edges = coarse_edges(self.space) if self.blocks else np.array([0, KEYS])
+        self._bin_of = (np.searchsorted(self._edges, np.arange(KEYS), "right") - 1).astype(np.uint8)
+        coarse = max(self.blocks, 1), self.markers, len(self._edges) - 1
+        self.everything, self.positive = (np.zeros((self.markers, KEYS), np.uint32) for _ in range(2))
+        self.coarse_everything, self.coarse_positive = (np.zeros(coarse, np.uint32) for _ in range(2))
+
+    def update(self, scores: Tensor, labels: LabelIntervals, mask: Tensor, block: int = 0) -> None:
+        """Count one batch.
+
+        Parameters
+        ----------
+        scores
+            (N, T, L); best in half precision and in a `Room`.
+        labels
+            Where they are positive.
+        mask
+            (N, L) bool, positions that count.
+        block
+            Which part of the genome this is.
+
+        Raises
+        ------
+        DilannotError
+            More positions than can be counted.
+        """
+        halves = scores if scores.dtype == torch.float16 else self._room.put(scores)
+        self.positions += int(mask.sum())
+        if self.positions > _MOST:
+            raise DilannotError(
+                f"more than {_MOST:,} positions", remedy="evaluate some contigs at a time, with --region"
+            )
+        if halves.device.type != "cpu":
+            if self._there is None:
+                self._there = _OnDevice(self, halves.device)
+            self._there.update(halves, labels, mask, block)
+            return
+        labels = side_by_side(labels, halves.shape[2])
+        order = torch.argsort(labels.marker, stable=True).numpy()
+        marker, start, end = (column.numpy()[order] for column in (labels.marker, labels.start, labels.end))
+        first = np.searchsorted(marker, np.arange(self.markers + 1))
+        bits = halves.transpose(0, 1).reshape(self.markers, -1).view(torch.int16).numpy()
+        self._count(bits, mask.reshape(-1).numpy(), first, start, end, block)
+
+    def _count(
+        self, bits: NDArray[np.int16], mask: NDArray[np.bool_], first: NDArray[np.int64],
+        start: NDArray[np.int64], end: NDArray[np.int64], block: int,
+    ) -> None:  # fmt: skip
+        """Count (T, positions) of all windows; threads take some of the markers each."""
+        known_start, known_end = runs(mask)
+        if not len(known_start):
+            return
+        threads = min(torch.get_num_threads(), self.markers)
+
+        def some(part: int) -> None:
+            begin, stop = (self.markers * each // threads for each in (part, part + 1))
+            own, other = np.zeros((2, KEYS), np.uint32)
+            count_window(  # type: ignore[no-untyped-call]
+                bits, known_start, known_end, mask.view(np.uint8), first, start, end, begin, stop,
+                self.everything, self.positive, self.coarse_everything[block], self.coarse_positive[block],
+                self._edges, self._bin_of, own, other, np.empty(len(mask), np.uint16),
+            )  # fmt: skip
+
+        if threads == 1:
+            some(0)
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            for _ in pool.map(some, range(threads)):
+                pass
+
+    def finish(self) -> None:
+        """`collect` and `check`."""
+        self.collect()
+        self.check()
+
+    def collect(self) -> None:
+        """Bring what a GPU has counted here."""
+        if self._there is not None:
+            self._there.bring(self)
+            self._there = None
+
+    def check(self) -> None:
+        """Look whether all of it were numbers.
+
+        Raises
+        ------
+        DilannotError
+            Some scores were NaN.
+        """
+        if self.everything[:, :LOWEST].any() or self.everything[:, HIGHEST + 1 :].any():
+            raise DilannotError("the network gives no numbers: are its weights damaged?")
+
+    def __iadd__(self, other: ScoreHistograms) -> ScoreHistograms:
+        """Add what another process or thread has counted; both are finished."""
+        for name in ("everything", "positive", "coarse_everything", "coarse_positive"):
+            getattr(self, name).__iadd__(getattr(other, name))
+        self.positions += other.positions
+        return self
+
+
+def side_by_side(labels: LabelIntervals, length: int) -> LabelIntervals:
+    """Labels of windows of L positions as those of one window of N * L."""
+    shift = labels.window * length
+    return LabelIntervals(torch.zeros_like(shift), labels.marker, labels.start + shift, labels.end + shift)
+
+
+class _OnDevice:
+    """The same counts on a GPU; torch has no sums of unsigned integers, but their bits are the same."""
+
+    def __init__(self, of: ScoreHistograms, device: torch.device) -> None:
+        shapes = (of.everything, of.positive, of.coarse_everything, of.coarse_positive)
+        self._counts = [torch.zeros(each.size, dtype=torch.int32, device=device) for each in shapes]
+        self._place, self._bins = torch.from_numpy(of._bin_of.astype(np.int64)).to(device), len(of._edges) - 1
+        self._markers = of.markers
+
+    def update(self, halves: Tensor, labels: LabelIntervals, mask: Tensor, block: int) -> None:
+        """See `ScoreHistograms.update`."""
+        size, markers, length = halves.shape
+        bits = halves.view(torch.int16)
+        counted = mask.to(torch.int32)
+        step = max(1, _ON_A_GPU // (size * length))
+        for begin in range(0, markers, step):
+            some = torch.arange(begin, min(begin + step, markers), device=bits.device)
+            keys = _ordered(bits[:, begin : begin + step])
+            ones = counted[:, None].expand_as(keys)
+            self._add(0, keys, some[:, None], ones, block)
+        flat = labels.flat_index(markers, length)
+        row = torch.div(flat, length, rounding_mode="floor")
+        there = torch.div(row, markers, rounding_mode="floor") * length + flat % length
+        self._add(1, _ordered(bits.reshape(-1)[flat]), row % markers, counted.reshape(-1)[there], block)
+
+    def _add(self, which: int, keys: Tensor, marker: Tensor, ones: Tensor, block: int) -> None:
+        coarse = (block * self._markers + marker) * self._bins + self._place[keys]
+        for counts, place in ((self._counts[which], marker * KEYS + keys), (self._counts[which + 2], coarse)):
+            counts.scatter_add_(0, place.reshape(-1), ones.reshape(-1))
+
+    def bring(self, to: ScoreHistograms) -> None:
+        """Add the counts to those of `to`."""
+        wholes: list[Any] = [to.everything, to.positive, to.coarse_everything, to.coarse_positive]
+        for whole, counts in zip(wholes, self._counts, strict=True):
+            whole += counts.cpu().numpy().view(np.uint32).reshape(whole.shape)
+
+
+def _ordered(bits: Tensor) -> Tensor:
+    """Keys of half-precision numbers."""
+    wide = bits.to(torch.int64)
+    return torch.where(wide < 0, -1 - wide, wide + 0x8000)

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from key_histograms import coarse
+from key_histograms import histograms as histograms_of
+
+from dilannot.data.batch import LabelIntervals
+from dilannot.errors import DilannotError
+from dilannot.genome.intervals import runs
+from dilannot.metrics import histograms as module
+from dilannot.metrics.histograms import Counts, ScoreHistograms, _OnDevice
+from dilannot.metrics.keys import COARSE, HIGHEST, KEYS, LOWEST, ZERO, Space, coarse_edges, key_values
+
+SPACES: list[Space] = ["logit", "probability", "score"]
+
+
+def labels_of(dense: np.ndarray) -> LabelIntervals:
+    """(N, T, L) flags as intervals, in no order but that of windows."""
+    rows: list[tuple[int, int, int, int]] = []
+    for window, markers in enumerate(dense):
+        found = [
+            (window, marker, start, end)
+            for marker, flags in enumerate(markers)
+            for start, end in zip(*runs(flags), strict=True)
+        ]
+        rows += found[::-1]
+    columns = np.array(rows, np.int64).reshape(-1, 4).T.copy()
+    return LabelIntervals(*map(torch.from_numpy, columns))
+
+
+def example(seed: int, size: int = 3, markers: int = 4, length: int = 700) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    scores = random.normal(-2, 3, (size, markers, length)).astype(np.float32)
+    scores[:, :, ::50] = np.round(scores[:, :, ::50])  # ties, and both zeros
+    positive = random.random(scores.shape) < 0.1
+    return scores, positive, random.random((size, length)) < 0.8
+
+
+def by_hand(scores: np.ndarray, positive: np.ndarray, mask: np.ndarray) -> tuple[Counts, Counts]:
+    counted = [
+        histograms_of(row[:, known], labels[:, known])
+        for row, labels, known in zip(scores, positive, mask, strict=True)
+    ]
+    everything, positives = (np.sum(parts, axis=0, dtype=np.uint32) for parts in zip(*counted, strict=True))
+    return everything, positives
+
+
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("length", [1, 700, 5000])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_every_score_is_counted(space: Space, length: int, threads: int) -> None:
+    scores, positive, mask = example(length, length=length)
+    histograms = ScoreHistograms(4, space=space, blocks=2)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for block in (0, 1, 1):
+            histograms.update(torch.from_numpy(scores), labels_of(positive), torch.from_numpy(mask), block)
+    finally:
+        torch.set_num_threads(before)
+    histograms.finish()
+    everything, positives = by_hand(scores, positive, mask)
+    assert (histograms.everything == 3 * everything).all()
+    assert (histograms.positive == 3 * positives).all()
+    edges = coarse_edges(space)
+    for block, times in enumerate((1, 2)):
+        assert (histograms.coarse_everything[block] == times * coarse(everything, edges)).all()
+        assert (histograms.coarse_positive[block] == times * coarse(positives, edges)).all()
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_a_gpu_counts_the_same(space: Space, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its way of counting, on a CPU."""
+    monkeypatch.setattr(module, "_ON_A_GPU", 4_000)
+    scores, positive, mask = example(5)
+    there, here = ScoreHistograms(4, space=space, blocks=3), ScoreHistograms(4, space=space, blocks=3)
+    counting = _OnDevice(there, torch.device("cpu"))
+    for block in (0, 2):
+        counting.update(torch.from_numpy(scores).half(), labels_of(positive), torch.from_numpy(mask), block)
+        here.update(torch.from_numpy(scores), labels_of(positive), torch.from_numpy(mask), block)
+    counting.bring(there)
+    for name in ("everything", "positive", "coarse_everything", "coarse_positive"):
+        assert (getattr(there, name) == getattr(here, name)).all(), name
+
+
+@given(seed=st.integers(0, 1000), cut=st.integers(0, 6))
+@settings(deadline=None, max_examples=30)
+def test_parts_add_up_to_the_whole(seed: int, cut: int) -> None:
+    scores, positive, mask = example(seed, size=6, length=200)
+    whole, one, other = (ScoreHistograms(4, blocks=1) for _ in range(3))
+    for histograms, rows in ((whole, slice(None)), (one, slice(cut)), (other, slice(cut, None))):
+        if len(scores[rows]):
+            histograms.update(torch.from_numpy(scores[rows]), labels_of(positive[rows]), torch.from_numpy(mask[rows]))
+    other += one
+    for name in ("everything", "positive", "coarse_everything", "coarse_positive", "positions"):
+        assert np.array_equal(getattr(whole, name), getattr(other, name)), name
+
+
+def test_extreme_scores_keep_their_order() -> None:
+    scores = torch.tensor([[[-1e30, -70000.0, -5.0, -0.0, 0.0, 1e-8, 5.0, 1e30]]])
+    histograms = ScoreHistograms(1)
+    histograms.update(scores, labels_of(np.zeros((1, 1, 8), bool)), torch.ones(1, 8, dtype=torch.bool))
+    histograms.finish()
+    found = np.repeat(np.arange(KEYS), histograms.everything[0])
+    assert key_values()[found].tolist() == [-np.inf, -np.inf, -5, 0, 0, 0, 5, np.inf]
+    assert histograms.everything[0, LOWEST] == 2
+    assert histograms.everything[0, HIGHEST] == 1
+
+
+def test_scores_that_are_no_numbers_are_refused() -> None:
+    for number in (float("nan"), -float("nan")):
+        histograms = ScoreHistograms(1)
+        histograms.update(
+            torch.full((1, 1, 3), number), labels_of(np.zeros((1, 1, 3), bool)), torch.ones(1, 3, dtype=torch.bool)
+        )
+        with pytest.raises(DilannotError, match="no numbers"):
+            histograms.finish()
+
+
+def test_masked_scores_may_be_anything() -> None:
+    histograms = ScoreHistograms(1)
+    scores = torch.tensor([[[float("nan"), 1.0]]])
+    histograms.update(scores, labels_of(np.ones((1, 1, 2), bool)), torch.tensor([[False, True]]))
+    histograms.finish()
+    assert histograms.everything.sum() == histograms.positive.sum() == 1
+
+
+def test_more_positions_than_bits_are_refused() -> None:
+    histograms = ScoreHistograms(1)
+    histograms.positions = (1 << 32) - 2
+    nothing = labels_of(np.zeros((1, 1, 2), bool))
+    with pytest.raises(DilannotError, match="more than 4,294,967,295 positions"):
+        histograms.update(torch.zeros(1, 1, 2), nothing, torch.ones(1, 2, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_coarse_bins_cover_all_keys_and_cut_no_zero(space: Space) -> None:
+    edges = coarse_edges(space)
+    assert edges[0] == 0
+    assert edges[-1] == KEYS
+    assert len(edges) == COARSE + 1
+    assert (np.diff(edges) > 0).all()
+    assert ZERO not in edges
