@@ -32,7 +32,7 @@ def measure(*arguments: object) -> Measured:
     command = [sys.executable, "-m", "dilannot", *map(str, arguments)]
     print("$ dilannot", *arguments, flush=True)
     began, most = time.monotonic(), 0
-    with subprocess.Popen(command) as process:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
             most = max(most, resident(process.pid))
             time.sleep(0.1)

@@ -16,7 +16,7 @@ from dilannot.evaluate.track_places import Bounds, Places, Stretches
 from dilannot.formats.bigwig_reader import BigWig
 from dilannot.genome.intervals import Positions, merge, runs
 from dilannot.metrics.histograms import ScoreHistograms
-from dilannot.metrics.keys import KEYS, ZERO, Space, coarse_edges
+from dilannot.metrics.keys import ZERO, Space, coarse_bins
 
 Missing = Literal["zero", "skip"]
 Range = tuple[float, float]
@@ -104,7 +104,7 @@ def count_track(
     low, high
         Least and highest value that was judged; infinite, the wrong way round, where there was none.
     """
-    coarse = (np.searchsorted(coarse_edges(histograms.space), np.arange(KEYS), "right") - 1).astype(np.int64)
+    coarse = coarse_bins(histograms.space).astype(np.int64)
     counted = (
         (histograms.everything[row], histograms.coarse_everything[:, row]),
         (histograms.positive[row], histograms.coarse_positive[:, row]),

@@ -1,21 +1,73 @@
-"""The compiled loop that counts scores: 0.4 ns for each, because a marker's own counts stay in the second cache."""
+"""The compiled loop that counts scores: 0.25 ns for each, because a marker's own counts stay in the second cache."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from dilannot.compiled import compiled
+from dilannot.metrics.keys import KEYS, ZERO
+
+_KEYS, _ZERO = np.int64(KEYS), np.int64(ZERO)
+_MORE = 64  # keys that are looked at beside those seen, so that few batches have new ones
 
 
-# Numbers are turned back into narrow ones throughout: numba's sums are 64 bits wide, which halves a loop's speed.
+@compiled("int64(int64)")
+def _key_of(bits):  # type: ignore[no-untyped-def]
+    """Negative numbers are larger the smaller their bits are."""
+    return _KEYS - 1 - bits if bits >= _ZERO else bits + _ZERO
+
+
+@compiled("UniTuple(int64, 2)(uint32[::1], uint32[::1])")
+def _occupied(own, other):  # type: ignore[no-untyped-def]
+    """The keys that were counted, from and to."""
+    low, high = _KEYS, np.int64(0)
+    for bits in range(_KEYS):
+        if own[bits] or other[bits]:
+            key = _key_of(np.int64(bits))  # type: ignore[no-untyped-call]
+            low, high = min(low, key), max(high, key + 1)
+    return low, high
+
+
+# Numbers are turned back into narrow ones: numba's sums are 64 bits wide, which halves a loop's speed.
+@compiled("int64(uint32[::1], uint32[::1], int64, int64, uint32[::1], uint32[::1], int64[::1], uint8[::1])")
+def _move(own, other, low, high, counts, coarse, edges, bin_of):  # type: ignore[no-untyped-def]
+    """Move the counts of keys [low, high) from `own` and `other`, by bits, to `counts`, by key; how many they were."""
+    middle, moved, begun = min(max(low, _ZERO), high), np.int64(0), low
+    for first, last in ((_KEYS - middle, _KEYS - low), (max(middle - _ZERO, 0), max(high - _ZERO, 0))):
+        mine, more = own[first:last], other[first:last]
+        for k in range(len(mine)):
+            mine[k] += more[k]
+        more[:] = 0
+    while begun < high:
+        place = bin_of[begun]
+        stop = min(edges[place + 1], middle if begun < middle else high)
+        part = own[_KEYS - stop : _KEYS - begun] if begun < middle else own[begun - _ZERO : stop - _ZERO]
+        total = np.uint32(0)
+        for k in range(len(part)):
+            total = np.uint32(total + part[k])
+        coarse[place] += total
+        moved += np.int64(total)
+        begun = stop
+    part, to = own[_KEYS - middle : _KEYS - low], counts[low:middle]
+    last = len(to) - 1
+    for k in range(len(part)):
+        to[np.uint64(last - k)] += part[k]  # an index that cannot be negative need not be looked at
+    part[:] = 0
+    part, to = own[max(middle - _ZERO, 0) : max(high - _ZERO, 0)], counts[middle:high]
+    for k in range(len(to)):
+        to[k] += part[k]
+    part[:] = 0
+    return moved
+
+
 @compiled(
-    "void(int16[:,::1], int64[:], int64[:], uint8[::1], int64[::1], int64[::1], int64[::1], int64, int64,"
-    "uint32[:,::1], uint32[:,::1], uint32[:,::1], uint32[:,::1], int64[::1], uint8[::1], "
-    "uint32[::1], uint32[::1], uint16[::1])"
+    "void(uint16[:,::1], int64[:], int64[:], uint8[::1], int64[::1], int64[::1], int64[::1], int64, int64,"
+    "uint32[:,::1], uint32[:,::1], uint32[:,::1], uint32[:,::1], int64[:,::1], int64[::1], uint8[::1], "
+    "uint32[::1], uint32[::1])"
 )
 def count_window(  # type: ignore[no-untyped-def]
     halves, known_start, known_end, known, first_label, label_start, label_end, begin, end,
-    everything, positive, coarse_everything, coarse_positive, edges, bin_of, own, other, keys,
+    everything, positive, coarse_everything, coarse_positive, seen, edges, bin_of, own, other,
 ):  # fmt: skip
     """Count the scores of markers [begin, end).
 
@@ -29,49 +81,39 @@ def count_window(  # type: ignore[no-untyped-def]
         (T + 1,) where each marker's label intervals begin, and those.
     everything, positive, coarse_everything, coarse_positive
         What is counted: (T, KEYS) by key and (T, bins) by coarse bin.
+    seen
+        (T, 2) the keys that each marker's scores had so far, from and to; updated. At first (KEYS, 0).
     edges, bin_of
         (bins + 1,) keys at which coarse bins begin, and (KEYS,) the bin of each key.
-    own, other, keys
-        (KEYS,) zeros, before and after; room for (L,) keys.
+    own, other
+        (KEYS,) zeros, before and after: counts of one marker by bits.
     """
     for t in range(begin, end):
-        bits = halves[t]
-        low, high = np.int16(32767), np.int16(-32768)
-        for r in range(len(known_start)):
-            some, made = bits[known_start[r] : known_end[r]], keys[known_start[r] : known_end[r]]
-            for i in range(len(some)):
-                # Negative numbers are larger the smaller they are; 0x8000 makes the order one of unsigned numbers.
-                ordered = np.int16(some[i] ^ ((some[i] >> 15) & 0x7FFF))
-                low, high = min(low, ordered), max(high, ordered)
-                made[i] = np.uint16(ordered ^ 0x8000)
+        bits, left = halves[t], np.int64(0)
         for r in range(len(known_start)):
             # Neighbours are alike, and a sum waits for the one before it in the same place: two of them take turns.
             half = (known_end[r] - known_start[r]) // 2
             middle = known_start[r] + half
-            one, two = keys[known_start[r] : middle], keys[middle : known_end[r]]
+            one, two = bits[known_start[r] : middle], bits[middle : known_end[r]]
             for i in range(half):
                 own[one[i]] += np.uint32(1)
                 other[two[i]] += np.uint32(1)
             if len(two) > half:
                 own[two[half]] += np.uint32(1)
-        first, last = np.int64(low) + 0x8000, np.int64(high) + 0x8001
-        mine, more, all_of_marker, begun = own[first:last], other[first:last], everything[t, first:last], first
-        for k in range(len(mine)):
-            mine[k] += more[k]
-        more[:] = 0
-        while begun < last:
-            place = bin_of[begun]
-            stop = min(edges[place + 1], last)
-            part, total = own[begun:stop], np.uint32(0)
-            for k in range(len(part)):
-                total = np.uint32(total + part[k])
-            coarse_everything[t, place] += total
-            begun = stop
-        for k in range(len(mine)):
-            all_of_marker[k] += mine[k]
-        mine[:] = 0
+            left += known_end[r] - known_start[r]
+        low, high = seen[t, 0], seen[t, 1]
+        left -= _move(  # type: ignore[no-untyped-call]
+            own, other, low, high, everything[t], coarse_everything[t], edges, bin_of
+        )
+        if left:
+            first, last = _occupied(own, other)  # type: ignore[no-untyped-call]
+            _move(  # type: ignore[no-untyped-call]
+                own, other, first, last, everything[t], coarse_everything[t], edges, bin_of
+            )
+            seen[t, 0], seen[t, 1] = max(min(low, first) - _MORE, 0), min(max(high, last) + _MORE, _KEYS)
         for label in range(first_label[t], first_label[t + 1]):
             for i in range(label_start[label], label_end[label]):
                 if known[i]:
-                    positive[t, keys[i]] += np.uint32(1)
-                    coarse_positive[t, bin_of[keys[i]]] += np.uint32(1)
+                    key = _key_of(np.int64(bits[i]))  # type: ignore[no-untyped-call]
+                    positive[t, key] += np.uint32(1)
+                    coarse_positive[t, bin_of[key]] += np.uint32(1)

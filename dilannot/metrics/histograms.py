@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +17,7 @@ from dilannot.data.batch import LabelIntervals
 from dilannot.errors import DilannotError
 from dilannot.genome.intervals import runs
 from dilannot.metrics.counting import count_window
-from dilannot.metrics.keys import HIGHEST, KEYS, LOWEST, Space, coarse_edges
+from dilannot.metrics.keys import HIGHEST, KEYS, LOWEST, Space, coarse_bins, coarse_edges
 
 Counts = NDArray[np.uint32]
 
@@ -75,14 +77,16 @@ class ScoreHistograms:
     positions: int = 0
     _edges: NDArray[np.int64] = field(init=False)
     _bin_of: NDArray[np.uint8] = field(init=False)
+    _seen: NDArray[np.int64] = field(init=False)
     _there: _OnDevice | None = None
     _room: Room = field(default_factory=Room)
 
     def __post_init__(self) -> None:
         self._edges = coarse_edges(self.space) if self.blocks else np.array([0, KEYS])
-        self._bin_of = (np.searchsorted(self._edges, np.arange(KEYS), "right") - 1).astype(np.uint8)
+        self._bin_of = coarse_bins(self.space) if self.blocks else np.zeros(KEYS, np.uint8)
+        self._seen = np.tile(np.array([KEYS, 0]), (self.markers, 1))
         coarse = max(self.blocks, 1), self.markers, len(self._edges) - 1
-        self.everything, self.positive = (np.zeros((self.markers, KEYS), np.uint32) for _ in range(2))
+        self.everything, self.positive = (_sparse_zeros(self.markers, KEYS) for _ in range(2))
         self.coarse_everything, self.coarse_positive = (np.zeros(coarse, np.uint32) for _ in range(2))
 
     def update(self, scores: Tensor, labels: LabelIntervals, mask: Tensor, block: int = 0) -> None:
@@ -119,11 +123,11 @@ class ScoreHistograms:
         order = torch.argsort(labels.marker, stable=True).numpy()
         marker, start, end = (column.numpy()[order] for column in (labels.marker, labels.start, labels.end))
         first = np.searchsorted(marker, np.arange(self.markers + 1))
-        bits = halves.transpose(0, 1).reshape(self.markers, -1).view(torch.int16).numpy()
+        bits = halves.transpose(0, 1).reshape(self.markers, -1).view(torch.int16).numpy().view(np.uint16)
         self._count(bits, mask.reshape(-1).numpy(), first, start, end, block)
 
     def _count(
-        self, bits: NDArray[np.int16], mask: NDArray[np.bool_], first: NDArray[np.int64],
+        self, bits: NDArray[np.uint16], mask: NDArray[np.bool_], first: NDArray[np.int64],
         start: NDArray[np.int64], end: NDArray[np.int64], block: int,
     ) -> None:  # fmt: skip
         """Count (T, positions) of all windows; threads take some of the markers each."""
@@ -138,7 +142,7 @@ class ScoreHistograms:
             count_window(  # type: ignore[no-untyped-call]
                 bits, known_start, known_end, mask.view(np.uint8), first, start, end, begin, stop,
                 self.everything, self.positive, self.coarse_everything[block], self.coarse_positive[block],
-                self._edges, self._bin_of, own, other, np.empty(len(mask), np.uint16),
+                self._seen, self._edges, self._bin_of, own, other,
             )  # fmt: skip
 
         if threads == 1:
@@ -176,6 +180,16 @@ class ScoreHistograms:
             getattr(self, name).__iadd__(getattr(other, name))
         self.positions += other.positions
         return self
+
+
+def _sparse_zeros(rows: int, columns: int) -> Counts:
+    """Zeros whose pages take memory once they are written to. NumPy's would come in pages of 2 MB."""
+    # Of memory that is shared, pages that are only read would be made, too.
+    memory = mmap.mmap(-1, max(rows * columns * 4, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):
+        with suppress(OSError):  # a kernel without any
+            memory.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(memory, np.uint32, rows * columns).reshape(rows, columns)
 
 
 def side_by_side(labels: LabelIntervals, length: int) -> LabelIntervals:

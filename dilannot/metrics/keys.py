@@ -52,3 +52,9 @@ def coarse_edges(space: Space) -> NDArray[np.int64]:
         keys = np.where(keys == ZERO, ZERO - 1, keys)  # -0.0 is 0.0
     keys[0] = 0
     return np.append(keys, KEYS)
+
+
+@cache
+def coarse_bins(space: Space) -> NDArray[np.uint8]:
+    """(KEYS,) the coarse bin of each key."""
+    return (np.searchsorted(coarse_edges(space), np.arange(KEYS), "right") - 1).astype(np.uint8)
