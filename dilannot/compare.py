@@ -76,11 +76,22 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class _Test:
-    """What `evaluate` found on the test split: with the weights of an epoch, in so many positions, per class."""
+    """What `evaluate` found on the test split: with the weights of an epoch, in so many positions, per class.
+
+    `protocol` has those of `_PROTOCOL` that are known, as text; records of older versions have few.
+    """
 
     epoch: int
     positions: int
     pr_auc: dict[str, float | None]
+    protocol: dict[str, str]
+
+
+# Fields of the record of an evaluation -> what the runs were tested on, where they differ.
+_PROTOCOL = {
+    "dataset_digest": "datasets", "bin": "bins", "rc": "strands", "regions": "regions", "exclude": "regions",
+    "markers_asked": "markers",
+}  # fmt: skip
 
 
 def compare(runs: Sequence[Path], *, progress: Progress | None = None) -> Comparison:
@@ -103,8 +114,9 @@ def compare(runs: Sequence[Path], *, progress: Progress | None = None) -> Compar
     tests = [_test(record) for record in records]
     rows = [_row(record, test) for record, test in zip(records, tests, strict=True)]
     warnings = differences(records)
-    if not warnings and len({test.positions for test in tests if test}) > 1:
-        warnings.append("the runs were tested on different windows: test figures are not comparable")
+    different = _different([test for test in tests if test], warned=bool(warnings))
+    if different:
+        warnings.append(f"the runs were tested on different {' and '.join(different)}: test figures are not comparable")
     warnings += [
         f"{row.run}: its test figures are of epoch {test.epoch}, not of the best, {row.best_epoch}; "
         "dilannot evaluate --force makes them again"
@@ -114,6 +126,18 @@ def compare(runs: Sequence[Path], *, progress: Progress | None = None) -> Compar
     for warning in warnings:
         progress.warn(warning)
     return Comparison(rows, warnings)
+
+
+def _different(tests: Sequence[_Test], *, warned: bool) -> list[str]:
+    """What the tests differ in; positions tell nothing new of runs that learnt different things."""
+    found = [
+        said
+        for key, said in _PROTOCOL.items()
+        if len({test.protocol[key] for test in tests if key in test.protocol}) > 1
+    ]
+    if not found and not warned and len({test.positions for test in tests}) > 1:
+        return ["windows"]
+    return list(dict.fromkeys(found))
 
 
 def _row(run: Run, test: _Test | None) -> Row:
@@ -147,7 +171,8 @@ def _test(run: Run) -> _Test | None:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         pr_auc = {str(name): _known(mean["pr_auc"]) for name, mean in record["class_means"].items()}
-        return _Test(int(record["epoch"]), int(record["positions"]), pr_auc)
+        protocol = {key: json.dumps(record[key]) for key in _PROTOCOL if key in record}
+        return _Test(int(record["epoch"]), int(record["positions"]), pr_auc, protocol)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise DilannotError(
             "is no evaluation that dilannot wrote", where=path, remedy=f"dilannot evaluate {run.folder} --force"

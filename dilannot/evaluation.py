@@ -23,10 +23,15 @@ FORMAT_VERSION = 2
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A 95 % interval."""
+    """A 95 % interval; both ends are NaN where there is too little to tell."""
 
     low: float
     high: float
+
+    @property
+    def known(self) -> bool:
+        """Whether there is enough to tell."""
+        return bool(np.isfinite(self.low) and np.isfinite(self.high))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,7 @@ class Intervals:
     blocks, block_length, replicates, seed
         How many blocks of about how many nt were drawn from, how often, and from which random numbers.
     markers
-        Figure -> (T, 2) low and high; NaN where the figure is.
+        Figure -> (T, 2) low and high; NaN where the figure is, or where positives lie in too few blocks.
     classes
         Class -> figure -> interval of the mean over its markers.
     """
@@ -87,10 +92,18 @@ class Difference:
     markers: Mapping[Figure, Floats]
     classes: Mapping[str, Mapping[Figure, tuple[float, Range, float]]]
 
-    def better(self, figure: Figure = "pr_auc") -> tuple[int, int]:
-        """How many markers this one is better at, and worse, outside their intervals."""
-        _, low, high = self.markers[figure].T
+    def better(self, figure: Figure = "pr_auc", rows: NDArray[np.intp] | None = None) -> tuple[int, int]:
+        """How many markers (of `rows`) this one is better at, and worse, outside their intervals."""
+        low, high = self._ends(figure, rows)
         return int((low > 0).sum()), int((high < 0).sum())
+
+    def known(self, figure: Figure = "pr_auc", rows: NDArray[np.intp] | None = None) -> int:
+        """How many markers (of `rows`) have intervals: without any, none is better or worse outside of its own."""
+        return int(np.isfinite(self._ends(figure, rows)[0]).sum())
+
+    def _ends(self, figure: Figure, rows: NDArray[np.intp] | None) -> tuple[Floats, Floats]:
+        values = self.markers[figure] if rows is None else self.markers[figure][rows]
+        return values[:, 1], values[:, 2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +159,22 @@ class Evaluation:
     def undefined(self) -> list[str]:
         """Markers without positives, or without negatives."""
         return [marker.name for marker, defined in zip(self.markers, self.scores.defined, strict=True) if not defined]
+
+    @property
+    def run_names(self) -> list[str]:
+        """What tells this evaluation and those it is compared to apart: folders' names, or the way to them, or more."""
+        every = [self, *(difference.other for difference in self.differences)]
+        found: list[str] = []
+        for found in (
+            [each.name for each in every],
+            [each.subject for each in every],
+            [f"{each.subject} ({each.protocol.get('weights')} {each.protocol.get('epoch')})" for each in every],
+            [f"{each.subject} ({number})" for number, each in enumerate(every, 1)],
+        ):
+            # Columns end with a name, or with a name and one of these.
+            if len({name + end for name in found for end in ("", "_low", "_high")}) == 3 * len(every):
+                break
+        return found
 
 
 def rows_of_class(scores: Scores, markers: Sequence[Marker], name: str) -> NDArray[np.intp]:

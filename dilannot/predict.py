@@ -1,7 +1,8 @@
-"""Run a network forward and leave it as it was found."""
+"""Run a network forward and leave it as it was found, on what this machine has."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -54,3 +55,10 @@ def choose_device(name: str) -> torch.device:
             remedy="use --device cpu",
         )
     return torch.device(name)
+
+
+def cores() -> int:
+    """CPU cores for this process: those it may use, shared with others that a launcher started beside it."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    beside = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    return max(1, allowed // int(beside)) if beside.isdigit() and int(beside) else allowed

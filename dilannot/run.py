@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 FORMAT = "dilannot-run"
 FORMAT_VERSION = 4
+_READABLE = (3, 4)  # weights of version 3 have one threshold a marker, break-even
 RECORD, MARKERS, SETTINGS, METRICS = "run.json", "markers.tsv", "settings.toml", "metrics.csv"
 TIMING, STATE = "timing.log", ".checkpoint.safetensors"
 WEIGHTS = {"best": "best.safetensors", "last": "last.safetensors"}
@@ -123,9 +124,10 @@ class Run:
         Raises
         ------
         DilannotError
-            There was none, or it is not there any more; `command` takes another one as its second argument.
+            There was none, or it is not there any more; `command` takes another one.
         """
-        remedy = f"name it: dilannot {command} {self.folder} {kind.upper()}"
+        flag = "--genome FASTA" if (command, kind) == ("evaluate", "genome") else kind.upper()
+        remedy = f"name it: dilannot {command} {self.folder} {flag}"
         if kind == "genome" and not self.genome:
             raise DilannotError(
                 "no genome is recorded: this run was trained on an imported dataset", where=self.folder, remedy=remedy
@@ -195,7 +197,7 @@ def read_run(folder: Path) -> Run:
         raise DilannotError(f"is damaged: {error}", where=folder, remedy="train it again") from None
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise DilannotError("is not a dilannot run", where=folder / RECORD)
-    if record.get("format_version") != FORMAT_VERSION:
+    if record.get("format_version") not in _READABLE:
         raise DilannotError(
             f"has format version {record.get('format_version')}; this dilannot reads version {FORMAT_VERSION}",
             where=folder / RECORD,
@@ -289,7 +291,7 @@ def load_network(run: Run, which: Which = "best", *, trust_code: bool = False) -
     try:
         thresholds = {
             str(rule): np.array([np.nan if value is None else float(value) for value in values], np.float64)
-            for rule, values in record["thresholds"].items()
+            for rule, values in _by_rule(record["thresholds"]).items()
         }
         epoch = int(record["epoch"])
     except (KeyError, ValueError, TypeError, AttributeError, OverflowError):
@@ -299,6 +301,11 @@ def load_network(run: Run, which: Which = "best", *, trust_code: bool = False) -
             raise DilannotError(f"holds {len(values)} {rule} thresholds for {len(run.markers)} markers", where=path)
     network.load_state_dict(tensors, strict=True, assign=True)
     return Weights(network, digest, epoch, thresholds)
+
+
+def _by_rule(thresholds: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {"break-even": thresholds} if isinstance(thresholds, list) else thresholds
+    return found
 
 
 def empty_network(run: Run, *, trust_code: bool = False) -> torch.nn.Module:

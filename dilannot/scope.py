@@ -1,4 +1,4 @@
-"""What is annotated: which stretches of the genome, and which markers of a run."""
+"""What is asked for: which stretches of the genome, and which markers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def scope(
     *,
     progress: Progress,
 ) -> list[Interval]:
-    """Stretches to annotate: disjoint, in genome order; the whole genome when nothing is asked for.
+    """Stretches that are asked for: disjoint, in genome order; the whole genome when nothing is asked for.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def scope(
     Raises
     ------
     DilannotError
-        A bad region, file or line, a contig or end that is not in the genome, or nothing left to annotate.
+        A bad region, file or line, a contig or end that is not in the genome, or nothing left.
     """
     asked = [interval for text in regions for interval in _typed(text, lengths, progress)]
     if regions_file is not None:
@@ -59,7 +59,9 @@ def scope(
         result += [Interval(name, *pair) for pair in zip(starts.tolist(), ends.tolist(), strict=True)]
     if not result:
         where = str(regions_file) if not unwanted and regions_file is not None else "--exclude"
-        raise DilannotError("nothing is left to annotate", where=where, remedy="exclude less, or ask for more regions")
+        raise DilannotError(
+            "nothing is left of what is asked for", where=where, remedy="exclude less, or ask for more regions"
+        )
     return result
 
 
@@ -169,12 +171,12 @@ _BARE = ("name", "class", "cell", "target")  # what a word without a field is tr
 
 
 def select_markers(markers: Sequence[Marker], asked: Sequence[str]) -> list[int]:
-    """Which markers of a run are asked for, by index, in the run's order; all when nothing is.
+    """Which markers are asked for, by index, in their order; all when nothing is.
 
     Parameters
     ----------
     markers
-        Of the run.
+        Of a run, or of tracks.
     asked
         Each a name, `class=histone`, `cell=GM12878`, `target=H3K4me*` or `treatment=None`, or several with commas
         between them; what fits one of them is taken. A word alone is a name, or else a class, a cell or a target.

@@ -9,7 +9,7 @@ from typing import Any
 from dilannot.errors import DilannotError
 
 FORMAT = "dilannot-tracks"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MANIFEST = "tracks.json"
 HIDDEN = ".annotation"  # folder of an annotation that is not finished
 KINDS = ("bigwig", "bed")

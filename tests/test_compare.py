@@ -33,9 +33,16 @@ class Listener(Silent):
         self.warned.append(message)
 
 
-def write_evaluation(folder: Path, epoch: int = 3, positions: int = 1000, **pr_auc: float | None) -> None:
+def write_evaluation(
+    folder: Path,
+    epoch: int = 3,
+    positions: int = 1000,
+    protocol: dict[str, object] | None = None,
+    **pr_auc: float | None,
+) -> None:
     means = {name: {"markers": 1, "roc_auc": 0.5, "pr_auc": value, "base_rate": 0.1} for name, value in pr_auc.items()}
     record = {"format": "dilannot-evaluation", "epoch": epoch, "positions": positions, "class_means": means}
+    record |= protocol or {}
     (folder / "evaluation-test.json").write_text(json.dumps(record))
 
 
@@ -124,6 +131,37 @@ def test_test_figures_that_do_not_belong_are_warned_of(tmp_path: Path) -> None:
     windows, epoch = compared(tmp_path / "a", tmp_path / "b")[1]
     assert windows == "the runs were tested on different windows: test figures are not comparable"
     assert epoch.startswith(f"{tmp_path / 'b'}: its test figures are of epoch 1, not of the best, 3; dilannot evaluate")
+
+
+@pytest.mark.parametrize(
+    ("field", "one", "other", "said"),
+    [
+        ("dataset_digest", "a", "b", "datasets"), ("bin", 1, 200, "bins"), ("rc", False, True, "strands"),
+        ("regions", None, ["chr1"], "regions"), ("exclude", None, ["chr1"], "regions"),
+        ("markers_asked", None, ["CTCF"], "markers"),
+    ],
+)  # fmt: skip
+def test_test_figures_made_in_different_ways_are_warned_of(
+    tmp_path: Path, field: str, one: object, other: object, said: str
+) -> None:
+    for name, value in (("a", one), ("b", one), ("c", other)):
+        write_run(tmp_path / name, watch="loss")
+        write_evaluation(tmp_path / name, protocol={field: value}, TFBS=0.2)
+    write_run(tmp_path / "old", watch="loss")
+    write_evaluation(tmp_path / "old", TFBS=0.2)  # before evaluations said how they were made
+    assert compared(tmp_path / "a", tmp_path / "b", tmp_path / "old")[1] == []
+    [warning] = compared(tmp_path / "a", tmp_path / "old", tmp_path / "c")[1]
+    assert warning == f"the runs were tested on different {said}: test figures are not comparable"
+
+
+def test_all_that_differs_is_in_one_warning(tmp_path: Path) -> None:
+    for name, protocol in (("a", {"bin": 1, "rc": False}), ("b", {"bin": 50, "rc": True})):
+        write_run(tmp_path / name, watch="loss")
+        write_evaluation(
+            tmp_path / name, positions=100 + len(protocol) * (name == "b"), protocol=dict(protocol), TFBS=0.2
+        )
+    [warning] = compared(tmp_path / "a", tmp_path / "b")[1]
+    assert warning == "the runs were tested on different bins and strands: test figures are not comparable"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"epoch": 1, "positions": 3, "class_means": {"TFBS": 3}}', "\x00"])

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import Inputs, make_run
@@ -11,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from dilannot.errors import DilannotError
 from dilannot.run import load_network, read_run
+from dilannot.tensors import read_tensors, write_tensors
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +50,15 @@ def test_a_run_rebuilds_itself(run: Path) -> None:
     assert record.model == "dilated"
     assert [marker.name for marker in record.markers] == ["A|1", "a|1", "G C"]
     assert load_network(record).network(torch.zeros(1, 20, dtype=torch.uint8)).shape == (1, 3, 20)
+
+
+def test_a_run_of_version_3_has_one_threshold_a_marker(run: Path) -> None:
+    replace(run / "run.json", format_version=3)
+    tensors, record, _ = read_tensors(run / "best.safetensors", lambda *_: None)
+    write_tensors(run / "best.safetensors", tensors, record | {"thresholds": [0.25, None, 0.5]})
+    thresholds = load_network(read_run(run)).thresholds
+    assert list(thresholds) == ["break-even"]
+    assert np.array_equal(thresholds["break-even"], [0.25, np.nan, 0.5], equal_nan=True)
 
 
 @pytest.mark.parametrize(

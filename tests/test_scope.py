@@ -109,7 +109,7 @@ def test_a_bad_regions_file_is_refused_by_line(tmp_path: Path, text: str, messag
         ((), ("blacklist",), "no contig 'blacklist' in the genome, and no file 'blacklist'"),
         ((), ("blacklist.bed",), "blacklist.bed: file not found"),
         ((), ("chr1:9-5",), "the end lies before the start"),
-        ((), ("*",), "--exclude: nothing is left to annotate"),
+        ((), ("*",), "--exclude: nothing is left of what is asked for"),
         (("chr1:1-5", "chr20"), ("chr1:1-9", "chr20"), "nothing is left"),
     ],
 )

@@ -13,13 +13,14 @@ from dilannot.annotate.estimate import Estimate, Sample, describe, in_words, spr
 from dilannot.annotate.finish import finish_of
 from dilannot.annotate.parts import begin, check_begun, forget_if_empty, hidden
 from dilannot.annotate.plan import DEFAULTS, EVERYTHING, Scope, Settings
-from dilannot.annotate.prepare import Work, cores, prepared, warn_of_thresholds
+from dilannot.annotate.prepare import Work, prepared, warn_of_thresholds
 from dilannot.annotate.publish import check_output, publish
 from dilannot.annotate.shards import Shard
 from dilannot.annotate.store import Appender, Record
 from dilannot.annotate.stream import stream
 from dilannot.errors import ENVIRONMENT, DilannotError
 from dilannot.outputs import check_space, check_writable, locked, make_folder, nearest_folder, removed_if_empty
+from dilannot.predict import cores
 from dilannot.progress import Progress, Silent, Task
 from dilannot.run import Which
 

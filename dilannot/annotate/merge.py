@@ -9,10 +9,10 @@ import dilannot
 from dilannot.annotate.annotate import Annotation
 from dilannot.annotate.finish import blocks_in, finish_of
 from dilannot.annotate.parts import all_locked, begin, collect, hidden, parts_of, read_begun, was_begun
-from dilannot.annotate.prepare import cores
 from dilannot.annotate.publish import check_output, publish
 from dilannot.errors import DilannotError
 from dilannot.outputs import locked, make_folder, removed_if_empty
+from dilannot.predict import cores
 from dilannot.progress import Progress, Silent
 from dilannot.tracks import MANIFEST
 

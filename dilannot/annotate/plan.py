@@ -221,11 +221,14 @@ def make_plan(
     shards
         In how many parts it is made.
     """
-    steps, own = settings.steps(), usable_thresholds(loaded.thresholds, settings.call_at)[target.chosen]
-    thresholds = np.full(len(own), settings.threshold) if settings.threshold is not None else own
+    steps = settings.steps()
+    if settings.threshold is not None:
+        thresholds = np.full(len(target.chosen), settings.threshold)
+    else:
+        thresholds = usable_thresholds(loaded.thresholds, settings.call_at)[target.chosen]
     lowest = np.minimum(MIN_SCORE, thresholds / 2) if settings.min_score is None else settings.min_score
     least = np.maximum(np.ceil(lowest * steps - 1e-9), settings.min_score is None).astype(np.int64)
-    least = np.broadcast_to(least, len(own)).copy()
+    least = np.broadcast_to(least, len(thresholds)).copy()
     rules = Rules(steps, least, thresholds.astype(np.float32), settings.merge_gap, settings.bin_length)
     blocks = blocks_of(target.regions, list(target.genome.contigs), tile)
     record = _record(run, loaded, target, settings, rules, tile) | {

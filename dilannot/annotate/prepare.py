@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -99,10 +98,3 @@ def warn_of_thresholds(plan: Plan, progress: Progress) -> None:
             f"{low} of {len(plan.rules.thresholds)} markers are called below {1 / plan.rules.steps:g}, the step of a "
             f"track: their bigWigs show little, their BEDs are right{finer}"
         )
-
-
-def cores() -> int:
-    """CPU cores for this process: those it may use, shared with others that a launcher started beside it."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    beside = os.environ.get("LOCAL_WORLD_SIZE", "1")
-    return max(1, allowed // int(beside)) if beside.isdigit() and int(beside) else allowed

@@ -27,8 +27,8 @@ def intervals(
 ) -> Intervals | None:
     """95 % intervals of every marker's figures, and of their means over classes.
 
-    Each is the exact figure and the 2.5 and 97.5 percentiles of its deviations. A mean deviates by the mean over those
-    markers of the class that are defined in the replicate.
+    Each is the exact figure and the 2.5 and 97.5 percentiles of its deviations; NaN for markers whose positives lie in
+    too few blocks. A mean deviates by the mean over those markers of the class that are defined in the replicate.
 
     Parameters
     ----------
@@ -50,8 +50,9 @@ def intervals(
     of_classes: dict[str, dict[Figure, Range]] = {name: {} for name in _classes(markers, scores.defined)}
     for figure in FIGURES:
         values, deviations = _values(scores, figure), resampled.of(figure)
-        around = np.array([_interval(*pair, 0) for pair in zip(values, deviations.T, strict=True)])
-        of_markers[figure] = around.reshape(-1, 2)
+        around = np.array([_interval(*pair, 0) for pair in zip(values, deviations.T, strict=True)]).reshape(-1, 2)
+        around[~resampled.sure(figure, values)] = np.nan
+        of_markers[figure] = around
         for name, ranges in of_classes.items():
             rows = rows_of_class(scores, markers, name)
             low, high = _interval(float(values[rows].mean()), _means(deviations[:, rows]), 0)
@@ -83,7 +84,11 @@ def difference(
         if one_resampled is not None and other_resampled is not None:
             deviations = one_resampled.of(figure) - other_resampled.of(figure)
         rows_of = [(value, *_interval(value, column, -1)) for value, column in zip(values, deviations.T, strict=True)]
-        markers[figure] = np.array(rows_of).reshape(-1, 3)
+        around = np.array(rows_of).reshape(-1, 3)
+        for drawn_of, judged in ((one_resampled, one), (other_resampled, other)):
+            if drawn_of is not None:
+                around[~drawn_of.sure(figure, _values(judged.scores, figure)), 1:] = np.nan
+        markers[figure] = around
         for name, found in classes.items():
             rows = rows_of_class(one.scores, one.markers, name)
             rows = rows[defined[rows]]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,22 @@ from dilannot.data.markers import Marker
 from dilannot.errors import DilannotError
 from dilannot.evaluate.confidence import difference
 from dilannot.evaluate.figures import Judged, judge
+from dilannot.evaluate.fitting import check_bins, check_dataset, columns_of, common_markers, reads_genome
 from dilannot.evaluate.genome_bins import GenomeBins
-from dilannot.evaluate.protocol import DEFAULTS, Protocol
+from dilannot.evaluate.protocol import DEFAULTS, Protocol, check_thresholds
 from dilannot.evaluate.scoring import Scored, score_windows, scorer_for
 from dilannot.evaluate.windows import Windows, choose_windows
 from dilannot.evaluation import Evaluation
 from dilannot.formats.indexed_fasta import Genome
+from dilannot.genome.tiles import Context
 from dilannot.metrics.histograms import ScoreHistograms
+from dilannot.metrics.scores import Floats
 from dilannot.models import context_of
 from dilannot.models.inference import for_inference
 from dilannot.models.some_markers import for_markers
 from dilannot.predict import choose_device, full_precision, predicting
 from dilannot.progress import Progress, Silent
-from dilannot.run import Run, Weights, Which, check_same_markers, load_network, read_run
-from dilannot.scope import select_markers
+from dilannot.run import Run, Weights, Which, load_network, read_run
 from dilannot.walk import walk_of
 
 _AT_ONCE = 50_000  # nt of windows: as many scores of a marker are counted together
@@ -73,18 +76,28 @@ def evaluate(
     Raises
     ------
     DilannotError
-        No run, no dataset, or a dataset of other markers.
+        No run, no dataset, a dataset of other markers or bins, a genome that nothing reads, or no position to judge.
     """
     progress = progress or Silent()
+    check_thresholds(protocol.thresholds, probabilities=True)
     record, where = read_run(run), choose_device(device)
     records = [record, *map(read_run, others)]
     with Dataset(dataset or record.recorded_file("dataset", "evaluate")) as data:
         for each in records:
             check_dataset(each, data, given=dataset is not None or each is not record, progress=progress)
-        markers = _common_markers(records, data, protocol, given=dataset is not None, progress=progress)
-        windows = choose_windows(data, protocol, _columns(data, markers), progress)
+        check_bins(records, data, protocol.bin_length)
+        if genome is not None and not any(reads_genome(each, data) for each in records):
+            raise DilannotError("nothing here reads a genome", where="--genome", remedy="leave it out")
+        markers = common_markers(records, data, protocol, given=dataset is not None, progress=progress)
+        windows = choose_windows(data, protocol, columns_of(data, markers), progress)
         asked = _Asked(windows, markers, protocol, genome, weights, batch_size, where, trust_code, progress)
-        first, *rest = (_judge(each, asked) for each in records)
+        # All are looked at before the first is scored, which takes long; each goes when it is.
+        ready, judged = [_prepare(each, asked) for each in records], list[Judged]()
+        while ready:
+            judged.append(_judge(ready.pop(0), asked))
+    first, *rest = judged
+    for other in rest:
+        check_same_positions(first.evaluation, other.evaluation)
     pairs = [difference(first.evaluation, other.evaluation, first.resampled, other.resampled) for other in rest]
     return replace(first.evaluation, differences=pairs)
 
@@ -104,57 +117,98 @@ class _Asked:
     progress: Progress
 
 
-def _judge(run: Run, asked: _Asked) -> Judged:
-    data, protocol = asked.windows.data, asked.protocol
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A run that can be scored: its network for the judged markers, not yet on the device, and how it is asked.
+
+    Attributes
+    ----------
+    run, network
+        See there.
+    thresholds
+        Where they come from -> (T,) probabilities.
+    told
+        How it is judged, in the order it is told.
+    score
+        Scores all windows, once the network is where it belongs.
+    """
+
+    run: Run
+    network: torch.nn.Module
+    thresholds: dict[str, Floats]
+    told: dict[str, Any]
+    score: Callable[[], Iterator[Scored]]
+
+
+def _prepare(run: Run, asked: _Asked) -> _Ready:
+    """Load a run's network, and check that it can score what is asked for."""
     loaded = load_network(run, asked.weights, trust_code=asked.trust_code)
     number = {marker.name: index for index, marker in enumerate(run.markers)}
     chosen = [number[marker.name] for marker in asked.markers]
-    network = for_markers(for_inference(loaded.network), chosen, len(run.markers)).to(asked.device)
-    histograms = ScoreHistograms(len(chosen), blocks=len(asked.windows.blocks))
-    total = asked.windows.count * data.length if run.output == data.task else None
-    with predicting(network), full_precision(), asked.progress.task(f"evaluating {run.folder}", total) as task:
-        for scored in _source(run, loaded, network, asked):
+    network = for_markers(for_inference(loaded.network), chosen, len(run.markers))
+    thresholds = {name: values[chosen] for name, values in loaded.thresholds.items()}
+    thresholds |= {f"{value:g}": np.full(len(chosen), value) for value in asked.protocol.thresholds}
+    genome = None
+    if reads_genome(run, asked.windows.data):
+        genome = asked.genome or run.recorded_file("genome", "evaluate")
+        score = _around_bins(run, network, context_of(loaded.network), genome, asked)
+    else:
+        score = _in_windows(run, network, asked)
+    return _Ready(run, network, thresholds, _told(run, loaded, genome, asked), score)
+
+
+def _around_bins(
+    run: Run, network: torch.nn.Module, context: Context | None, genome: Path, asked: _Asked
+) -> Callable[[], Iterator[Scored]]:
+    walk = walk_of(network, run, context, both_strands=asked.protocol.both_strands)
+    bins = GenomeBins(asked.windows, Genome(genome, asked.progress), walk, len(asked.markers), asked.device)
+    bins.check()
+    return bins.scored
+
+
+def _in_windows(run: Run, network: torch.nn.Module, asked: _Asked) -> Callable[[], Iterator[Scored]]:
+    data, protocol = asked.windows.data, asked.protocol
+    scorer = scorer_for(run, network, data, len(asked.markers), protocol.bin_length, protocol.both_strands)
+    size = asked.batch_size or max(1, _AT_ONCE // data.length)
+    return partial(score_windows, asked.windows, scorer, size, asked.device)
+
+
+def _judge(ready: _Ready, asked: _Asked) -> Judged:
+    data, protocol = asked.windows.data, asked.protocol
+    network = ready.network.to(asked.device)  # in place: `score` has the same one
+    histograms = ScoreHistograms(len(asked.markers), blocks=len(asked.windows.blocks))
+    total = None if reads_genome(ready.run, data) else asked.windows.count * data.length
+    with predicting(network), full_precision(), asked.progress.task(f"evaluating {ready.run.folder}", total) as task:
+        for scored in ready.score():
             histograms.update(scored.scores, scored.labels, scored.mask, scored.block)
             task.advance(scored.nucleotides)
     histograms.finish()
-    own = {name: values[chosen] for name, values in loaded.thresholds.items()}
-    own |= {f"{value:g}": np.full(len(chosen), value) for value in protocol.thresholds}
-    judged = judge(
-        histograms, asked.markers, own, subject=str(run.folder), protocol=_told(run, loaded, asked),
+    if not histograms.positions:
+        remedy = "other windows" if protocol.everywhere else "more regions, or exclude less"
+        raise DilannotError("no position is left to judge", where=data.path, remedy=f"ask for {remedy}")
+    return judge(
+        histograms, asked.markers, ready.thresholds, subject=str(ready.run.folder), protocol=ready.told,
         block_length=asked.windows.block_length, replicates=protocol.replicates, seed=protocol.seed,
     )  # fmt: skip
-    return judged
 
 
-def _source(run: Run, loaded: Weights, network: torch.nn.Module, asked: _Asked) -> Iterator[Scored]:
-    data, protocol = asked.windows.data, asked.protocol
-    if data.task == "window" and protocol.bin_length not in (1, data.window):
-        raise DilannotError(
-            f"bins of {protocol.bin_length} nt", where="--bin", remedy=f"leave it out: those of {data.path} are judged"
-        )
-    if run.output == "dense" and data.task == "window":
-        path = asked.genome or run.recorded_file("genome", "evaluate")
-        walk = walk_of(network, run, context_of(loaded.network), both_strands=protocol.both_strands)
-        bins = GenomeBins(asked.windows, Genome(path, asked.progress), walk, len(asked.markers), asked.device)
-        bins.check()
-        return bins.scored()
-    scorer = scorer_for(run, network, data, len(asked.markers), protocol.bin_length, protocol.both_strands)
-    size = asked.batch_size or max(1, _AT_ONCE // data.length)
-    return score_windows(asked.windows, scorer, size, asked.device)
-
-
-def _told(run: Run, loaded: Weights, asked: _Asked) -> dict[str, Any]:
-    """How it was judged, in the order it is told."""
+def _told(run: Run, loaded: Weights, genome: Path | None, asked: _Asked) -> dict[str, Any]:
+    """How it is judged, in the order it is told."""
     data, protocol = asked.windows.data, asked.protocol
     regions = [*protocol.regions, *([str(protocol.regions_file)] if protocol.regions_file else [])]
     return {
         "run": str(run.folder),
         "model": run.model,
+        "output": run.output,
         "weights": asked.weights,
         "epoch": loaded.epoch,
+        "weights_sha256": loaded.sha256,
         "dataset": str(data.path),
+        "dataset_digest": data.digest,
         "split": protocol.split,
         "windows": asked.windows.count,
+        "markers_asked": list(protocol.markers) or None,
+        "genome": None if genome is None else str(genome),
         "bin": data.window if data.task == "window" else protocol.bin_length,
         "rc": protocol.both_strands,
         "regions": regions or None,
@@ -162,57 +216,8 @@ def _told(run: Run, loaded: Weights, asked: _Asked) -> dict[str, Any]:
     }
 
 
-def _common_markers(
-    runs: Sequence[Run], data: Dataset, protocol: Protocol, *, given: bool, progress: Progress
-) -> list[Marker]:
-    """Those of the first run that the others and the dataset have too, as far as they are asked for."""
-    first = runs[0]
-    if not given:
-        check_same_markers(first, data.markers, data.path)
-    common = [marker for marker in first.markers if marker.name in {each.name for each in data.markers}]
-    if not common:
-        check_same_markers(first, data.markers, data.path)
-    if len(common) < len(first.markers):
-        progress.warn(f"{len(common):,} of the {len(first.markers):,} markers of {first.folder} are in {data.path}")
-    for other in runs[1:]:
-        names = {marker.name for marker in other.markers}
-        kept = [marker for marker in common if marker.name in names]
-        if not kept:
-            check_same_markers(other, first.markers, first.folder)
-        if len(kept) < len(common):
-            progress.warn(f"{len(kept):,} of {len(common):,} markers are in {other.folder}: only those are judged")
-        common = kept
-    return [common[index] for index in select_markers(common, protocol.markers)]
-
-
-def _columns(data: Dataset, markers: Sequence[Marker]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    number = {marker.name: index for index, marker in enumerate(markers)}
-    return np.array([number.get(marker.name, -1) for marker in data.markers], np.int64)
-
-
-def check_dataset(run: Run, data: Dataset, *, given: bool, progress: Progress) -> None:
-    """Other windows or another split than in training: a test window may be one the network has learnt.
-
-    Raises
-    ------
-    DilannotError
-        The dataset is not what the run was trained on, though nobody named another; or its bins are others.
-    """
-    if data.digest == run.dataset_digest:
-        return
-    if data.task == run.output == "window" and (data.window, data.length) != (run.window, run.length):
-        raise DilannotError(
-            f"has bins of {data.window:,} in {data.length:,} bp, and {run.folder} learnt from {run.window:,} in "
-            f"{run.length:,}",
-            where=data.path,
-            remedy="build it with the same --bin and --context",
-        )
-    if not given:
-        raise DilannotError(
-            f"is not the dataset {run.folder} was trained on: its windows or splits differ",
-            where=data.path,
-            remedy="build it as before, or name it as DATASET if the change is meant",
-        )
-    progress.warn(
-        f"{data.path} is not the dataset {run.folder} was trained on: its test windows may have been trained on"
-    )
+def check_same_positions(one: Evaluation, other: Evaluation) -> None:
+    """What differences rest on; the checks before leave no way for a user to break it."""
+    alike = one.scores.positions == other.scores.positions
+    if not alike or not np.array_equal(one.scores.positives, other.scores.positives):
+        raise AssertionError(f"{one.subject} and {other.subject} were judged on different positions")

@@ -54,7 +54,10 @@ def judge(
     scores = scores_of(everything, positive, space)
     drawn = around = None
     if replicates and histograms.blocks >= LEAST_BLOCKS:
-        drawn = resampled(histograms.coarse_everything, histograms.coarse_positive, replicates=replicates, seed=seed)
+        drawn = resampled(
+            histograms.coarse_everything, histograms.coarse_positive, replicates=replicates, seed=seed,
+            distinct=histograms.distinct(),
+        )  # fmt: skip
         around = intervals(
             drawn, scores, markers, blocks=histograms.blocks, block_length=block_length, replicates=replicates,
             seed=seed,

@@ -58,8 +58,6 @@ def score_windows(windows: Windows, scorer: Scorer, batch_size: int, device: tor
         batch = windows.batch(rows)
         sequence = batch.inputs["sequence"].to(device)
         scores, labels, mask = scorer(Batch({"sequence": sequence}, batch.targets, batch.mask))
-        if device.type != "cpu":
-            labels, mask = Batch({}, labels, mask).to(device).targets, mask.to(device)
         yield Scored(block, scores, labels, mask, sequence.numel())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,7 @@ from dilannot.data.dataset import Dataset
 from dilannot.errors import DilannotError
 from dilannot.evaluate.blocks import block_length_of
 from dilannot.evaluate.protocol import ALL, Protocol
-from dilannot.genome.intervals import Interval, Positions
+from dilannot.genome.intervals import Bounds, Positions, both, by_contig
 from dilannot.progress import Progress
 from dilannot.scope import scope
 
@@ -35,7 +35,7 @@ class Windows:
     block_length
         See there.
     regions
-        Contig index -> sorted, disjoint starts and ends of what counts; None where everything does.
+        What counts, sorted and disjoint, on contigs laid end to end; None where everything does.
     columns
         (markers of the dataset,) which of the judged markers each is, -1 for those that are not.
     """
@@ -43,7 +43,7 @@ class Windows:
     data: Dataset
     blocks: Sequence[Rows]
     block_length: int
-    regions: Mapping[int, tuple[Positions, Positions]] | None
+    regions: Bounds | None
     columns: NDArray[np.int64]
 
     @property
@@ -65,21 +65,25 @@ class Windows:
     def _inside(self, rows: Rows) -> Tensor:
         """(N, L) positions in the regions; a bin is in them when all of it is."""
         assert self.regions is not None
-        length, width = self.data.positions, self.data.window
-        inside = np.zeros((len(rows), width), bool)
-        for n, (contig, start) in enumerate(zip(self.data.contig[rows], self.data.start[rows], strict=True)):
-            for begin, end in zip(*_within(self.regions, int(contig), int(start), int(start) + width), strict=True):
-                inside[n, max(begin - start, 0) : end - start] = True
-        return torch.from_numpy(inside if length == width else inside.all(axis=1, keepdims=True))
+        width = self.data.window
+        begin = _origins(self.data)[self.data.contig[rows]] + self.data.start[rows]
+        starts, ends, window = both((begin, begin + width), self.regions)
+        if self.data.positions == 1:
+            covered = np.bincount(window, ends - starts, minlength=len(rows))
+            return torch.from_numpy(covered[:, None] == width)
+        # All windows end to end: the pieces of one begin and end there, and what is between is in them.
+        shift = window * width - begin[window]
+        steps = np.zeros(len(rows) * width + 1, np.int8)
+        np.add.at(steps, starts + shift, 1)
+        np.add.at(steps, ends + shift, -1)
+        inside = np.cumsum(steps[:-1], dtype=np.int8).astype(bool)
+        return torch.from_numpy(inside.reshape(len(rows), width))
 
 
-def _within(
-    regions: Mapping[int, tuple[Positions, Positions]], contig: int, start: int, end: int
-) -> tuple[list[int], list[int]]:
-    """The regions that overlap [start, end) of a contig."""
-    starts, ends = regions.get(contig, (np.zeros(0, np.int64), np.zeros(0, np.int64)))
-    first, last = np.searchsorted(ends, start, "right"), np.searchsorted(starts, end)
-    return starts[first:last].tolist(), ends[first:last].tolist()
+def _origins(data: Dataset) -> Positions:
+    """Where each contig begins when all of them are laid end to end."""
+    lengths = [int(str(contig["length"])) for contig in data.contigs]
+    return np.cumsum([0, *lengths], dtype=np.int64)[:-1]
 
 
 def choose_windows(data: Dataset, protocol: Protocol, columns: NDArray[np.int64], progress: Progress) -> Windows:
@@ -95,15 +99,15 @@ def choose_windows(data: Dataset, protocol: Protocol, columns: NDArray[np.int64]
         raise DilannotError(f"holds no {protocol.split} windows", where=data.path, remedy="choose another with --split")
     regions = None
     if not protocol.everywhere:
-        regions = _by_contig(data, _regions(data, protocol, progress))
-        touched = [
-            bool(_within(regions, int(contig), int(start), int(start) + data.window)[0])
-            for contig, start in zip(data.contig[rows], data.start[rows], strict=True)
-        ]
-        rows = rows[np.array(touched)]
+        regions = _regions(data, protocol, progress)
+        begin = _origins(data)[data.contig[rows]] + data.start[rows]
+        rows = rows[np.unique(both((begin, begin + data.window), regions)[2])]
         if not len(rows):
+            whole = protocol.split == ALL
             raise DilannotError(
-                f"holds no {protocol.split} windows in these regions", where=data.path, remedy="try --split all"
+                f"holds no {'' if whole else protocol.split + ' '}windows in these regions",
+                where=data.path,
+                remedy="ask for more regions" if whole else "try --split all",
             )
     total = len(rows) * data.window
     block_length = block_length_of(total, data.window)
@@ -111,25 +115,21 @@ def choose_windows(data: Dataset, protocol: Protocol, columns: NDArray[np.int64]
     return Windows(data, np.split(rows, np.flatnonzero(np.diff(number)) + 1), block_length, regions, columns)
 
 
-def _regions(data: Dataset, protocol: Protocol, progress: Progress) -> list[Interval]:
-    if not data.contigs:
+def _regions(data: Dataset, protocol: Protocol, progress: Progress) -> Bounds:
+    """What is asked for, on contigs laid end to end."""
+    if "imported" in data.provenance:  # its contigs are none of a genome
         raise DilannotError(
             "does not know where in the genome its windows lie", where=data.path, remedy="leave --region out"
         )
     lengths = {str(contig["name"]): int(str(contig["length"])) for contig in data.contigs}
-    return scope(lengths, protocol.regions, protocol.regions_file, protocol.exclude, progress=progress)
-
-
-def _by_contig(data: Dataset, regions: Sequence[Interval]) -> dict[int, tuple[Positions, Positions]]:
-    """In genome order, as `scope` gives them."""
-    number = {contig["name"]: index for index, contig in enumerate(data.contigs)}
-    found: dict[int, list[Interval]] = {}
-    for region in regions:
-        found.setdefault(number[region.contig], []).append(region)
-    return {
-        contig: (np.array([each.start for each in some], np.int64), np.array([each.end for each in some], np.int64))
-        for contig, some in found.items()
-    }
+    chosen = by_contig(scope(lengths, protocol.regions, protocol.regions_file, protocol.exclude, progress=progress))
+    placed = [
+        np.stack(chosen[name]) + origin
+        for name, origin in zip(lengths, _origins(data).tolist(), strict=True)
+        if name in chosen
+    ]
+    starts, ends = np.concatenate(placed, axis=1)
+    return starts, ends
 
 
 def parts(windows: Windows, batch_size: int) -> Iterator[tuple[int, Rows]]:

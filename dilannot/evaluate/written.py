@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dilannot.errors import DilannotError
+from dilannot.errors import DilannotError, printable
 from dilannot.evaluation import FORMAT, FORMAT_VERSION, Difference, Evaluation, Range
 from dilannot.metrics.bootstrap import FIGURES
 from dilannot.outputs import check_distinct, check_new_file, write_json, write_text
@@ -60,7 +60,7 @@ def write_evaluation(evaluation: Evaluation, table: Path, record: Path) -> None:
 
 def marker_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
     """Every marker with all its figures, by name of the column; the same columns for all."""
-    scores, rows = evaluation.scores, []
+    scores, rows, others = evaluation.scores, [], other_names(evaluation)
     for i, marker in enumerate(evaluation.markers):
         row: dict[str, Any] = {"marker": marker.name, "class": marker.marker_class}
         row |= {name: getattr(scores, name)[i].item() for name in COLUMNS}
@@ -71,13 +71,18 @@ def marker_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
         for point in evaluation.operating:
             for name in ("threshold", "precision", "recall"):
                 row[f"{name}_at_{point.rule}"] = getattr(point, name)[i].item()
-        for difference in evaluation.differences:
+        for difference, other in zip(evaluation.differences, others, strict=True):
             for figure in FIGURES:
                 values = difference.markers[figure][i].tolist()
-                names = (f"{figure}_minus_{difference.other.name}{end}" for end in ("", "_low", "_high"))
+                names = (f"{figure}_minus_{other}{end}" for end in ("", "_low", "_high"))
                 row |= dict(zip(names, values, strict=True))
         rows.append(row)
     return rows
+
+
+def other_names(evaluation: Evaluation) -> list[str]:
+    """Of the runs it is compared to, as columns end with them: no two are the same."""
+    return [printable(name) for name in evaluation.run_names[1:]]
 
 
 def as_json(evaluation: Evaluation) -> dict[str, Any]:
@@ -95,7 +100,9 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
         "class_means": {name: _class(evaluation, name) for name in evaluation.means},
         "without_positives": evaluation.undefined,
         "markers": [_finite(row) for row in marker_rows(evaluation)],
-        "differences": [_difference(each) for each in evaluation.differences],
+        "differences": [
+            _difference(each, name) for each, name in zip(evaluation.differences, other_names(evaluation), strict=True)
+        ],
     }
 
 
@@ -107,9 +114,11 @@ def _class(evaluation: Evaluation, name: str) -> dict[str, Any]:
     return _finite(found)
 
 
-def _difference(difference: Difference) -> dict[str, Any]:
-    better = {figure: difference.better(figure) for figure in FIGURES}
+def _difference(difference: Difference, name: str) -> dict[str, Any]:
+    # Without any interval, none is left to be outside of.
+    better = {figure: difference.better(figure) if difference.known(figure) else (None, None) for figure in FIGURES}
     return {
+        "name": name,
         **difference.other.protocol,
         "class_means": {name: _finite(asdict(mean)) for name, mean in difference.other.means.items()},
         "class_differences": {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dilannot.errors import DilannotError, near
 
 Positions = NDArray[np.int64]
+Bounds = tuple[Positions, Positions]  # starts and ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,36 @@ def merge(starts: Positions, ends: Positions) -> tuple[Positions, Positions]:
     starts, ends = starts[order], np.maximum.accumulate(ends[order])
     first = np.concatenate(([True], starts[1:] > ends[:-1]))
     return starts[first], ends[np.append(first[1:], True)]
+
+
+def by_contig(intervals: Iterable[Interval]) -> dict[str, Bounds]:
+    """Merged intervals of each contig, contigs in the order in which they come; those without any base are left out."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for interval in filter(len, intervals):
+        found.setdefault(interval.contig, []).append((interval.start, interval.end))
+    return {name: merge(*np.array(bounds, np.int64).T) for name, bounds in found.items()}
+
+
+def both(ones: Bounds, others: Bounds) -> tuple[Positions, Positions, Positions]:
+    """What lies in both of two sets of intervals of one contig.
+
+    Parameters
+    ----------
+    ones
+        int64 arrays of equal length; they may overlap and come in any order.
+    others
+        Sorted and disjoint.
+
+    Returns
+    -------
+    starts, ends, source
+        The row of `ones` that each is a part of, in the order of these; sorted and disjoint if `ones` are.
+    """
+    first = np.searchsorted(others[1], ones[0], "right")
+    count = np.maximum(np.searchsorted(others[0], ones[1], "left") - first, 0)
+    source = np.repeat(np.arange(len(ones[0])), count)
+    other = first[source] + np.arange(len(source)) - np.repeat(np.cumsum(count) - count, count)
+    return np.maximum(ones[0][source], others[0][other]), np.minimum(ones[1][source], others[1][other]), source
 
 
 def runs(mask: NDArray[np.bool_]) -> tuple[Positions, Positions]:

@@ -28,9 +28,22 @@ def _occupied(own, other):  # type: ignore[no-untyped-def]
     return low, high
 
 
+@compiled("int64(int64[::1], int64)")
+def bin_of(edges, key):  # type: ignore[no-untyped-def]
+    """The coarse bin of a key: the last one that begins there or before."""
+    first, last = 0, len(edges) - 1
+    while last - first > 1:
+        middle = (first + last) // 2
+        if edges[middle] <= key:
+            first = middle
+        else:
+            last = middle
+    return first
+
+
 # Numbers are turned back into narrow ones: numba's sums are 64 bits wide, which halves a loop's speed.
-@compiled("int64(uint32[::1], uint32[::1], int64, int64, uint32[::1], uint32[::1], int64[::1], uint8[::1])")
-def _move(own, other, low, high, counts, coarse, edges, bin_of):  # type: ignore[no-untyped-def]
+@compiled("int64(uint32[::1], uint32[::1], int64, int64, uint32[::1], uint32[::1], int64[::1])")
+def _move(own, other, low, high, counts, coarse, edges):  # type: ignore[no-untyped-def]
     """Move the counts of keys [low, high) from `own` and `other`, by bits, to `counts`, by key; how many they were."""
     middle, moved, begun = min(max(low, _ZERO), high), np.int64(0), low
     for first, last in ((_KEYS - middle, _KEYS - low), (max(middle - _ZERO, 0), max(high - _ZERO, 0))):
@@ -38,8 +51,10 @@ def _move(own, other, low, high, counts, coarse, edges, bin_of):  # type: ignore
         for k in range(len(mine)):
             mine[k] += more[k]
         more[:] = 0
+    place = bin_of(edges, low)  # type: ignore[no-untyped-call]
     while begun < high:
-        place = bin_of[begun]
+        while edges[place + 1] <= begun:
+            place += 1
         stop = min(edges[place + 1], middle if begun < middle else high)
         part = own[_KEYS - stop : _KEYS - begun] if begun < middle else own[begun - _ZERO : stop - _ZERO]
         total = np.uint32(0)
@@ -62,12 +77,11 @@ def _move(own, other, low, high, counts, coarse, edges, bin_of):  # type: ignore
 
 @compiled(
     "void(uint16[:,::1], int64[:], int64[:], uint8[::1], int64[::1], int64[::1], int64[::1], int64, int64,"
-    "uint32[:,::1], uint32[:,::1], uint32[:,::1], uint32[:,::1], int64[:,::1], int64[::1], uint8[::1], "
-    "uint32[::1], uint32[::1])"
+    "uint32[:,::1], uint32[:,::1], uint32[:,::1], uint32[:,::1], int64[:,::1], int64[:,::1], uint32[::1], uint32[::1])"
 )
 def count_window(  # type: ignore[no-untyped-def]
     halves, known_start, known_end, known, first_label, label_start, label_end, begin, end,
-    everything, positive, coarse_everything, coarse_positive, seen, edges, bin_of, own, other,
+    everything, positive, coarse_everything, coarse_positive, seen, edges, own, other,
 ):  # fmt: skip
     """Count the scores of markers [begin, end).
 
@@ -83,8 +97,8 @@ def count_window(  # type: ignore[no-untyped-def]
         What is counted: (T, KEYS) by key and (T, bins) by coarse bin.
     seen
         (T, 2) the keys that each marker's scores had so far, from and to; updated. At first (KEYS, 0).
-    edges, bin_of
-        (bins + 1,) keys at which coarse bins begin, and (KEYS,) the bin of each key.
+    edges
+        (T, bins + 1) keys at which each marker's coarse bins begin, and KEYS.
     own, other
         (KEYS,) zeros, before and after: counts of one marker by bits.
     """
@@ -103,12 +117,12 @@ def count_window(  # type: ignore[no-untyped-def]
             left += known_end[r] - known_start[r]
         low, high = seen[t, 0], seen[t, 1]
         left -= _move(  # type: ignore[no-untyped-call]
-            own, other, low, high, everything[t], coarse_everything[t], edges, bin_of
+            own, other, low, high, everything[t], coarse_everything[t], edges[t]
         )
         if left:
             first, last = _occupied(own, other)  # type: ignore[no-untyped-call]
             _move(  # type: ignore[no-untyped-call]
-                own, other, first, last, everything[t], coarse_everything[t], edges, bin_of
+                own, other, first, last, everything[t], coarse_everything[t], edges[t]
             )
             seen[t, 0], seen[t, 1] = max(min(low, first) - _MORE, 0), min(max(high, last) + _MORE, _KEYS)
         for label in range(first_label[t], first_label[t + 1]):
@@ -116,4 +130,4 @@ def count_window(  # type: ignore[no-untyped-def]
                 if known[i]:
                     key = _key_of(np.int64(bits[i]))  # type: ignore[no-untyped-call]
                     positive[t, key] += np.uint32(1)
-                    coarse_positive[t, bin_of[key]] += np.uint32(1)
+                    coarse_positive[t, bin_of(edges[t], key)] += np.uint32(1)  # type: ignore[no-untyped-call]

@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dilannot.data.batch import LabelIntervals
+from dilannot.data.batch import Batch, LabelIntervals
 from dilannot.errors import DilannotError
 from dilannot.genome.intervals import runs
 from dilannot.metrics.counting import count_window
-from dilannot.metrics.keys import HIGHEST, KEYS, LOWEST, Space, coarse_bins, coarse_edges
+from dilannot.metrics.keys import COARSE, HIGHEST, KEYS, LOWEST, Space, coarse_edges, key_values
 
 Counts = NDArray[np.uint32]
 
@@ -49,7 +49,8 @@ class ScoreHistograms:
     """How often each score was given, to all positions and to the positive ones.
 
     A score counts as the half-precision number next to it. Histograms of parts add up to that of the whole, whatever
-    the order, the batches and the processes. Pages that no score falls on take no memory.
+    the order, the batches and the processes. Pages that no score falls on take no memory. Coarse bins fit a marker's
+    scores in the first block.
 
     Attributes
     ----------
@@ -59,6 +60,8 @@ class ScoreHistograms:
         What the scores are.
     blocks
         Parts of the genome that are counted coarsely each, for intervals; 0 does without.
+    edges
+        (T, COARSE + 1) keys at which coarse bins begin; without them they are chosen after the first block.
     everything, positive
         (T, KEYS) counts by key.
     coarse_everything, coarse_positive
@@ -70,23 +73,21 @@ class ScoreHistograms:
     markers: int
     space: Space = "logit"
     blocks: int = 0
+    edges: NDArray[np.int64] | None = None
     everything: Counts = field(init=False)
     positive: Counts = field(init=False)
     coarse_everything: Counts = field(init=False)
     coarse_positive: Counts = field(init=False)
     positions: int = 0
-    _edges: NDArray[np.int64] = field(init=False)
-    _bin_of: NDArray[np.uint8] = field(init=False)
     _seen: NDArray[np.int64] = field(init=False)
+    _first: int | None = None  # block
     _there: _OnDevice | None = None
     _room: Room = field(default_factory=Room)
 
     def __post_init__(self) -> None:
-        self._edges = coarse_edges(self.space) if self.blocks else np.array([0, KEYS])
-        self._bin_of = coarse_bins(self.space) if self.blocks else np.zeros(KEYS, np.uint8)
         self._seen = np.tile(np.array([KEYS, 0]), (self.markers, 1))
-        coarse = max(self.blocks, 1), self.markers, len(self._edges) - 1
         self.everything, self.positive = (_sparse_zeros(self.markers, KEYS) for _ in range(2))
+        coarse = self.blocks, self.markers, COARSE
         self.coarse_everything, self.coarse_positive = (np.zeros(coarse, np.uint32) for _ in range(2))
 
     def update(self, scores: Tensor, labels: LabelIntervals, mask: Tensor, block: int = 0) -> None:
@@ -114,10 +115,14 @@ class ScoreHistograms:
             raise DilannotError(
                 f"more than {_MOST:,} positions", remedy="evaluate some contigs at a time, with --region"
             )
+        self._first = block if self._first is None else self._first
+        if self.blocks and self.edges is None and block != self._first:
+            self._choose_edges()
         if halves.device.type != "cpu":
             if self._there is None:
                 self._there = _OnDevice(self, halves.device)
-            self._there.update(halves, labels, mask, block)
+            there = Batch({}, labels, mask).to(halves.device)
+            self._there.update(halves, there.targets, there.mask, block, self.edges)
             return
         labels = side_by_side(labels, halves.shape[2])
         order = torch.argsort(labels.marker, stable=True).numpy()
@@ -134,15 +139,17 @@ class ScoreHistograms:
         known_start, known_end = runs(mask)
         if not len(known_start):
             return
-        threads = min(torch.get_num_threads(), self.markers)
+        threads, edges, coarse = min(torch.get_num_threads(), self.markers), self.edges, self._coarse_of(block)
+        if edges is None:  # one bin, which nobody reads
+            edges = np.tile(np.array([0, KEYS]), (self.markers, 1))
 
         def some(part: int) -> None:
             begin, stop = (self.markers * each // threads for each in (part, part + 1))
             own, other = np.zeros((2, KEYS), np.uint32)
             count_window(  # type: ignore[no-untyped-call]
                 bits, known_start, known_end, mask.view(np.uint8), first, start, end, begin, stop,
-                self.everything, self.positive, self.coarse_everything[block], self.coarse_positive[block],
-                self._seen, self._edges, self._bin_of, own, other,
+                self.everything, self.positive, coarse[0], coarse[1],
+                self._seen, edges, own, other,
             )  # fmt: skip
 
         if threads == 1:
@@ -151,6 +158,32 @@ class ScoreHistograms:
         with ThreadPoolExecutor(threads) as pool:
             for _ in pool.map(some, range(threads)):
                 pass
+
+    def _coarse_of(self, block: int) -> list[Counts]:
+        """Where a block is counted coarsely; nowhere that is kept, as long as there are no bins."""
+        if self.edges is None:
+            return list(np.zeros((2, self.markers, 1), np.uint32))
+        return [self.coarse_everything[block], self.coarse_positive[block]]
+
+    def _choose_edges(self) -> None:
+        """Fit the coarse bins to what was counted so far, which is the first block."""
+        if self._there is not None:
+            self._there.bring(self)
+        occupied = [np.flatnonzero(row) for row in self.everything]
+        bounds = [(key_values()[keys[[0, -1]]] if len(keys) else (np.nan, np.nan)) for keys in occupied]
+        low, high = np.array(bounds, np.float64).reshape(-1, 2).T
+        self.edges = coarse_edges(low, high, self.space)
+        assert self._first is not None
+        for coarse, counts in ((self.coarse_everything, self.everything), (self.coarse_positive, self.positive)):
+            for marker, row in enumerate(counts):
+                before = np.append(0, np.cumsum(row, dtype=np.int64))[self.edges[marker]]
+                coarse[self._first, marker] = np.diff(before)
+
+    def distinct(self) -> NDArray[np.int64]:
+        """(T, COARSE) how many different scores were counted in each coarse bin."""
+        assert self.edges is not None
+        before = (np.append(0, np.cumsum(row > 0)) for row in self.everything)
+        return np.stack([np.diff(each[edges]) for each, edges in zip(before, self.edges, strict=True)])
 
     def finish(self) -> None:
         """`collect` and `check`."""
@@ -162,6 +195,8 @@ class ScoreHistograms:
         if self._there is not None:
             self._there.bring(self)
             self._there = None
+        if self.blocks and self.edges is None and self._first is not None:
+            self._choose_edges()
 
     def check(self) -> None:
         """Look whether all of it were numbers.
@@ -173,13 +208,6 @@ class ScoreHistograms:
         """
         if self.everything[:, :LOWEST].any() or self.everything[:, HIGHEST + 1 :].any():
             raise DilannotError("the network gives no numbers: are its weights damaged?")
-
-    def __iadd__(self, other: ScoreHistograms) -> ScoreHistograms:
-        """Add what another process or thread has counted; both are finished."""
-        for name in ("everything", "positive", "coarse_everything", "coarse_positive"):
-            getattr(self, name).__iadd__(getattr(other, name))
-        self.positions += other.positions
-        return self
 
 
 def _sparse_zeros(rows: int, columns: int) -> Counts:
@@ -204,35 +232,42 @@ class _OnDevice:
     def __init__(self, of: ScoreHistograms, device: torch.device) -> None:
         shapes = (of.everything, of.positive, of.coarse_everything, of.coarse_positive)
         self._counts = [torch.zeros(each.size, dtype=torch.int32, device=device) for each in shapes]
-        self._place, self._bins = torch.from_numpy(of._bin_of.astype(np.int64)).to(device), len(of._edges) - 1
         self._markers = of.markers
 
-    def update(self, halves: Tensor, labels: LabelIntervals, mask: Tensor, block: int) -> None:
-        """See `ScoreHistograms.update`."""
+    def update(
+        self, halves: Tensor, labels: LabelIntervals, mask: Tensor, block: int, edges: NDArray[np.int64] | None
+    ) -> None:
+        """See `ScoreHistograms.update`; all of it is on the device, but the edges."""
         size, markers, length = halves.shape
-        bits = halves.view(torch.int16)
-        counted = mask.to(torch.int32)
-        step = max(1, _ON_A_GPU // (size * length))
-        for begin in range(0, markers, step):
-            some = torch.arange(begin, min(begin + step, markers), device=bits.device)
-            keys = _ordered(bits[:, begin : begin + step])
-            ones = counted[:, None].expand_as(keys)
-            self._add(0, keys, some[:, None], ones, block)
+        bits, counted = halves.view(torch.int16), mask.to(torch.int32)
         flat = labels.flat_index(markers, length)
         row = torch.div(flat, length, rounding_mode="floor")
         there = torch.div(row, markers, rounding_mode="floor") * length + flat % length
-        self._add(1, _ordered(bits.reshape(-1)[flat]), row % markers, counted.reshape(-1)[there], block)
+        hit_keys, hit_markers, hits = _ordered(bits.reshape(-1)[flat]), row % markers, counted.reshape(-1)[there]
+        self._add(1, hit_markers * KEYS + hit_keys, hits)
+        borders = None if edges is None else torch.from_numpy(edges[:, 1:]).to(bits.device)
+        if borders is not None:
+            place = torch.searchsorted(borders[hit_markers], hit_keys[:, None], right=True)[:, 0]
+            self._add(3, (block * markers + hit_markers) * COARSE + place, hits)
+        step = max(1, _ON_A_GPU // (size * length))
+        for begin in range(0, markers, step):
+            keys = _ordered(bits[:, begin : begin + step]).transpose(0, 1).reshape(-1, size * length)
+            some = torch.arange(begin, begin + len(keys), device=bits.device)[:, None]
+            ones = counted.reshape(1, -1).expand_as(keys)
+            self._add(0, some * KEYS + keys, ones)
+            if borders is not None:
+                place = torch.searchsorted(borders[begin : begin + len(keys)].contiguous(), keys, right=True)
+                self._add(2, (block * markers + some) * COARSE + place, ones)
 
-    def _add(self, which: int, keys: Tensor, marker: Tensor, ones: Tensor, block: int) -> None:
-        coarse = (block * self._markers + marker) * self._bins + self._place[keys]
-        for counts, place in ((self._counts[which], marker * KEYS + keys), (self._counts[which + 2], coarse)):
-            counts.scatter_add_(0, place.reshape(-1), ones.reshape(-1))
+    def _add(self, which: int, place: Tensor, ones: Tensor) -> None:
+        self._counts[which].scatter_add_(0, place.reshape(-1), ones.reshape(-1))
 
     def bring(self, to: ScoreHistograms) -> None:
-        """Add the counts to those of `to`."""
+        """Move the counts to those of `to`."""
         wholes: list[Any] = [to.everything, to.positive, to.coarse_everything, to.coarse_positive]
         for whole, counts in zip(wholes, self._counts, strict=True):
             whole += counts.cpu().numpy().view(np.uint32).reshape(whole.shape)
+            counts.zero_()
 
 
 def _ordered(bits: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from dilannot.metrics.keys import COARSE, HIGHEST, KEYS, LOWEST, Space, coarse_edges, key_values, probabilities
+from dilannot.metrics.keys import COARSE, HIGHEST, KEYS, LOWEST, Space, drawn_edges, key_values, probabilities
 from dilannot.metrics.scores import Floats
 from dilannot.metrics.steps import Steps, steps_of
 
@@ -75,7 +75,7 @@ def shapes_of(everything: NDArray[np.uint32], positive: NDArray[np.uint32], spac
     edges = np.array(CALIBRATION_EDGES if calibrated else ())
     bins = len(CALIBRATION_EDGES) - 1 if calibrated else 0
     calibration = np.zeros((3, markers, bins))
-    place = np.searchsorted(coarse_edges(space), np.arange(KEYS), "right") - 1
+    place = np.searchsorted(drawn_edges(space), np.arange(KEYS), "right") - 1
     for marker, steps in enumerate(steps_of(everything, positive)):
         if steps.positives and steps.negatives:
             curves[:, marker] = _precision(steps), _true_positive_rate(steps, false_positive_rate)
@@ -134,7 +134,7 @@ def _calibration(steps: Steps, space: Space) -> Floats:
 
 def _centres(space: Space) -> Floats:
     """(COARSE,) of the coarse bins; a probability, where there is one."""
-    edges = coarse_edges(space)
+    edges = drawn_edges(space)
     if space == "score":
         inside = np.clip(edges, LOWEST + 1, HIGHEST - 1)  # finite
         middle: Floats = key_values()[(inside[:-1] + inside[1:]) // 2]

@@ -82,7 +82,7 @@ def _headline(evaluation: Evaluation) -> list[Fact]:
     if evaluation.undefined:
         counts.append(f"{len(evaluation.undefined):,} without positives")
     facts.append(Fact("Markers", f"{len(evaluation.markers):,}", names(counts, 6)))
-    where = [f"{key.replace('_', ' ')} {setting(protocol[key])}" for key in ("windows", "blocks") if protocol.get(key)]
+    where = [f"windows {setting(protocol['windows'])}"] if protocol.get("windows") else []
     if evaluation.intervals is not None:
         where.append(f"{evaluation.intervals.blocks:,} blocks to resample")
     facts.append(

@@ -13,7 +13,7 @@ from dilannot.report.evaluation_words import (
     drawn_classes,
     interval_cell,
     labelled,
-    run_names,
+    short_names,
 )
 
 SAID: dict[Name, str] = {"pr_auc": "PR AUC", "roc_auc": "ROC AUC"}
@@ -39,7 +39,7 @@ def classes_section(evaluation: Evaluation) -> Section:
         columns += [Column("log loss", "small", minor=True), Column("calibration error", "small", minor=True)]
     table = Table(columns, rows, swatches=[colours[name] for name in found])
     parts: list[Part] = [_said(evaluation), table.without("interval") if evaluation.intervals is None else table]
-    names = run_names(evaluation)[1 : 1 + MOST_OTHERS]
+    names = short_names(evaluation)[1 : 1 + MOST_OTHERS]
     if names:
         hollow = [f"{name} ({shape})" for name, shape in zip(names, _SHAPES, strict=False)]
         parts.append(Note(f"Hollow in the plots: {', '.join(hollow)}."))

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from dilannot.evaluation import Evaluation
+from dilannot.metrics.bootstrap import LEAST_BLOCKS
 from dilannot.report.content import Concern, interval, names, plural, shown
 from dilannot.report.evaluation_scores import has_calibration, mean_probabilities
-from dilannot.report.evaluation_words import class_interval, labelled, run_names
+from dilannot.report.evaluation_words import class_interval, labelled, short_names
 
 FEW_BLOCKS = 20
 FEW_POSITIVES = 50
@@ -76,7 +77,7 @@ def _hardly(evaluation: Evaluation) -> Iterator[Concern]:
 
 
 def _better(evaluation: Evaluation) -> Iterator[Concern]:
-    for difference, said in zip(evaluation.differences, run_names(evaluation)[1:], strict=True):
+    for difference, said in zip(evaluation.differences, short_names(evaluation)[1:], strict=True):
         worse = []
         for name in evaluation.classes:
             found = difference.classes.get(name, {}).get("pr_auc")
@@ -119,8 +120,17 @@ def _guesses(evaluation: Evaluation) -> Iterator[Concern]:
 
 
 def _few(evaluation: Evaluation) -> Iterator[Concern]:
-    positives = evaluation.scores.positives
-    few = np.flatnonzero(evaluation.scores.defined & (positives < FEW_POSITIVES))
+    positives, drawn = evaluation.scores.positives, evaluation.intervals
+    unsure = np.zeros(len(positives), bool)
+    if drawn is not None:
+        unsure = evaluation.scores.defined & np.isnan(drawn.markers["pr_auc"][:, 0])
+    if unsure.any():
+        yield Concern(
+            f"{plural(int(unsure.sum()), 'marker')} without intervals",
+            f"{names([evaluation.markers[row].name for row in np.flatnonzero(unsure).tolist()])}. Positives lie in "
+            f"fewer than {LEAST_BLOCKS} blocks of the genome, or scores are too much alike to be resampled.",
+        )
+    few = np.flatnonzero(evaluation.scores.defined & ~unsure & (positives < FEW_POSITIVES))
     if len(few):
         least = few[np.argsort(positives[few], kind="stable")].tolist()
         said = names([f"{evaluation.markers[row].name} ({positives[row]:,})" for row in least])

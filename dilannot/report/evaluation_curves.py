@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from dilannot.evaluation import Evaluation
 from dilannot.report.content import Figure, Figures, Legend, Note, Panel, Panels, Part, Section, plural, shown
 from dilannot.report.evaluation_plots import FAINT, curves, mean_curve
-from dilannot.report.evaluation_words import MOST_OTHERS, class_colours, drawn_classes, run_names
+from dilannot.report.evaluation_words import MOST_OTHERS, class_colours, drawn_classes, short_names
 from dilannot.report.tiny import tiny_curves
 
 OPEN = 60  # panels that are shown without asking
@@ -21,7 +21,7 @@ def curves_section(evaluation: Evaluation) -> Section:
         + (f", {FAINT} of them evenly chosen from the worst to the best" if _many(evaluation) else "")
         + ". Dotted: a guess."
     )
-    names = run_names(evaluation)[1 : 1 + MOST_OTHERS]
+    names = short_names(evaluation)[1 : 1 + MOST_OTHERS]
     if names:
         dashes = ("dashed", "dashes and dots", "dashes and pairs of dots")
         said += " Other runs: " + ", ".join(f"{name} ({dash})" for dash, name in zip(dashes, names, strict=False)) + "."
@@ -44,15 +44,12 @@ def _pair(evaluation: Evaluation, name: str, place: int) -> list[Figure]:
     colour = class_colours(evaluation)[name]
     pr = curves(
         shapes.recall, shapes.precision[rows], rank,
-        [mean_curve(_on(shapes.recall, other.recall, other.precision[rows])) for other in beside],
+        [mean_curve(other.precision[rows]) for other in beside],
         colour, base=mean.base_rate, labels=("recall", "precision"), name=f"pr-{place}",
     )  # fmt: skip
     roc = curves(
         shapes.false_positive_rate, shapes.true_positive_rate[rows], rank,
-        [
-            mean_curve(_on(shapes.false_positive_rate, other.false_positive_rate, other.true_positive_rate[rows]))
-            for other in beside
-        ],
+        [mean_curve(other.true_positive_rate[rows]) for other in beside],
         colour, base=None, labels=("false positive rate", "true positive rate"), name=f"roc-{place}",
     )  # fmt: skip
     pr_said = f"PR AUC {shown(mean.pr_auc, 'score')}, base rate {shown(mean.base_rate, 'small')}"
@@ -62,13 +59,6 @@ def _pair(evaluation: Evaluation, name: str, place: int) -> list[Figure]:
         Figure(pr, f"{name}: {pr_said}", f"Precision against recall, {of} of the class {name}: {pr_said}"),
         Figure(roc, f"{name}: {roc_said}", f"True against false positives, {of} of the class {name}: {roc_said}"),
     ]
-
-
-def _on(x: NDArray[np.float64], own: NDArray[np.float64], each: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(markers, P) curves of another evaluation at the places of this one."""
-    if len(x) == len(own) and (x == own).all():
-        return each
-    return np.stack([np.interp(x, own, curve) for curve in each])
 
 
 def by_pr_auc(evaluation: Evaluation, rows: NDArray[np.intp]) -> NDArray[np.intp]:

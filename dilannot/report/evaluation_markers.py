@@ -14,11 +14,11 @@ from dilannot.report.evaluation_words import (
     class_colours,
     labelled,
     marker_interval_cells,
-    run_names,
+    short_names,
 )
 from dilannot.report.tiny import spark
 
-RULES = ("break-even", "fdr-10")  # whose precision and recall the table has; all are in the section on thresholds
+SHOWN_RULES = ("break-even", "fdr-10")  # whose precision and recall the table has; all are in the section on thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +77,9 @@ def _own(evaluation: Evaluation) -> list[_Values]:
 
 def _beside(evaluation: Evaluation) -> list[_Values]:
     columns = []
-    for difference, name in zip(evaluation.differences, run_names(evaluation)[1:], strict=True):
+    for difference, name in zip(evaluation.differences, short_names(evaluation)[1:], strict=True):
         columns.append(_Values(Column(f"PR AUC, {name}", "score"), difference.other.scores.pr_auc.tolist()))
-        if "pr_auc" in difference.markers:
-            values = difference.markers["pr_auc"][:, 0].tolist()
-            columns.append(_Values(Column("difference", "difference"), values))
+        columns.append(_Values(Column("difference", "difference"), difference.markers["pr_auc"][:, 0].tolist()))
     return columns
 
 
@@ -89,7 +87,7 @@ def _rest(evaluation: Evaluation) -> list[_Values]:
     scores = evaluation.scores
     columns = [_Values(Column("best F1", "score"), scores.best_f1.tolist())]
     for rule in evaluation.operating:
-        if rule.rule in RULES:
+        if rule.rule in SHOWN_RULES:
             columns.append(_Values(Column(f"precision, {rule.rule}", "share"), rule.precision.tolist()))
             columns.append(_Values(Column(f"recall, {rule.rule}", "share"), rule.recall.tolist()))
     for title, values in (("log loss", scores.log_loss), ("calibration error", scores.calibration_error)):

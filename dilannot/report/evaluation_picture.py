@@ -17,7 +17,7 @@ from dilannot.outputs import replacing
 from dilannot.report.content import plural, shown
 from dilannot.report.evaluation_classes import SAID, mean_rows
 from dilannot.report.evaluation_plots import DOTTED, SHAPES, draw_means, mean_curve, unit_square
-from dilannot.report.evaluation_words import MOST_OTHERS, class_colours, cut, drawn_classes, run_names
+from dilannot.report.evaluation_words import MOST_OTHERS, class_colours, cut, drawn_classes, short_names
 from dilannot.report.palette import COLOURS
 from dilannot.report.plots import drawing
 
@@ -134,7 +134,7 @@ def _curves(evaluation: Evaluation, classes: Sequence[str], panels: Sequence[Axe
 
 def _differences(figure: Figure, grid: Any, evaluation: Evaluation, classes: Sequence[str]) -> None:
     """A panel a run: the difference of each class with its interval, on one scale."""
-    colours, names = class_colours(evaluation), run_names(evaluation)
+    colours, names = class_colours(evaluation), short_names(evaluation)
     shown_runs = evaluation.differences[:MOST_OTHERS]
     wide = 6 // len(shown_runs)
     first: Axes | None = None

@@ -14,7 +14,7 @@ from dilannot.evaluation import Evaluation
 from dilannot.report.content import Column, Figure, Figures, Part, Section, Table, Value, plural
 from dilannot.report.evaluation_classes import class_legend
 from dilannot.report.evaluation_plots import against
-from dilannot.report.evaluation_words import class_colours, drawn_classes, labelled, run_names, setting
+from dilannot.report.evaluation_words import class_colours, drawn_classes, labelled, setting, short_names
 
 CAVEAT = (
     "These figures are not comparable one to one: look at their order and at trends. The published ones come from "
@@ -36,7 +36,7 @@ def published_section(evaluation: Evaluation, published: Sequence[PublishedMarke
     pairs = _pairs(evaluation, published)
     if pairs:
         colours = class_colours(evaluation)
-        labels = ("PR AUC, DeepSEA as published", f"PR AUC, {run_names(evaluation)[0]}")
+        labels = ("PR AUC, DeepSEA as published", f"PR AUC, {short_names(evaluation)[0]}")
         svg = against(pairs, [colours[name] for name in pairs], labels=labels, name="deepsea")
         count = sum(len(x) for x, _ in pairs.values())
         above = sum(int((y > x).sum()) for x, y in pairs.values())
@@ -55,7 +55,7 @@ def _table(evaluation: Evaluation, published: Sequence[PublishedMarker | None]) 
     for said, figure in (("average precision", "pr_auc"), ("trapezoid", "pr_auc_trapezoid")):
         values: list[Value] = [getattr(means[name], figure) if name in means else None for name in CLASSES]
         values.append(float(getattr(scores, figure)[scores.defined].mean()))
-        rows.append([f"{run_names(evaluation)[0]}, {said}", *values, said_here, "this evaluation"])
+        rows.append([f"{short_names(evaluation)[0]}, {said}", *values, said_here, "this evaluation"])
     alike_first = sorted(published_scores(), key=lambda each: each.labels != this)
     rows += [_row(each, each.system) for each in alike_first]
     judged = zip(published, scores.defined, strict=True)

@@ -39,7 +39,17 @@ def operating_section(evaluation: Evaluation) -> Section:
             " Thresholds were chosen on the validation split, each marker its own; here is what they are worth on what "
             "was judged. " + "; ".join(f"{rule}: {RULES_SAID[rule]}" for rule in chosen) + "."
         )
+        if unlike := _unlike(evaluation):
+            said += f" They were chosen on {unlike}, and are applied unchanged."
     return Section("Operating points", [said, Table(columns, rows, swatches=swatches)])
+
+
+def _unlike(evaluation: Evaluation) -> str:
+    """Which scores thresholds were chosen on, where they are not of the kind that was judged."""
+    protocol = evaluation.protocol
+    binned = labelled(evaluation) == "bins" and protocol.get("output") != "window"
+    kinds = ["single nucleotides"] * binned + ["one strand"] * bool(protocol.get("rc"))
+    return f"scores of {' and '.join(kinds)}" if kinds else ""
 
 
 def _rule(rule: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dilannot.evaluation import Difference, Evaluation
+from dilannot.evaluation import Evaluation
 from dilannot.report.content import Column, Figure, Figures, Part, Section, Table, Value, interval, plural, shown
 from dilannot.report.evaluation_classes import class_legend
 from dilannot.report.evaluation_plots import against
@@ -14,13 +14,13 @@ from dilannot.report.evaluation_words import (
     class_interval,
     drawn_classes,
     interval_cell,
-    run_names,
+    short_names,
 )
 
 
 def runs_section(evaluation: Evaluation) -> Section:
     """Means of every run, differences with their intervals, and one marker after the other."""
-    names = run_names(evaluation)
+    names = short_names(evaluation)
     said = (
         f"A difference is {names[0]} less the other run, both judged on the same positions. Its interval comes from "
         "resampling both together, which makes it narrower than those of the runs. One that leaves out 0 is not owed "
@@ -54,25 +54,18 @@ def _differences(evaluation: Evaluation, names: list[str]) -> Table:
             row: list[Value] = [said, name]
             for figure in ("pr_auc", "roc_auc"):
                 found = difference.classes.get(name, {}).get(figure)
-                value, known, share = found if found else (None, None, None)
-                row += [value, interval(known.low, known.high, "difference") if known else None]
+                value, around, share = found if found else (None, None, None)
+                row += [value, interval(around.low, around.high, "difference") if around else None]
                 row += [share] if figure == "pr_auc" else []
-            rows.append([*row[:5], *_better(evaluation, difference, name), *row[5:]])
+            of_class = evaluation.of_class(name)
+            known = difference.known("pr_auc", of_class)
+            rows.append([*row[:5], *(difference.better("pr_auc", of_class) if known else (None, None)), *row[5:]])
     columns = [
         Column("against"), Column("class"), Column("PR AUC", "difference"), Column("95 % interval", "interval"),
         Column("better in", "share"), Column("markers better", "count"), Column("worse", "count"),
         Column("ROC AUC", "difference", minor=True), Column("95 % interval", "interval", minor=True),
     ]  # fmt: skip
     return Table(columns, rows, f"{names[0]} less the others")
-
-
-def _better(evaluation: Evaluation, difference: Difference, name: str) -> tuple[int, int]:
-    """Markers of a class at which this one is better, and worse, outside their intervals."""
-    found = difference.markers.get("pr_auc")
-    if found is None:
-        return 0, 0
-    _, low, high = found[evaluation.of_class(name)].T
-    return int((low > 0).sum()), int((high < 0).sum())
 
 
 def _figures(evaluation: Evaluation, names: list[str]) -> Figures:
@@ -88,10 +81,10 @@ def _figures(evaluation: Evaluation, names: list[str]) -> Figures:
         )  # fmt: skip
         above = int(np.sum(this > other))
         said = f"above the diagonal for {above:,} of {plural(int(np.isfinite(this - other).sum()), 'marker')}"
-        better, worse = difference.better() if "pr_auc" in difference.markers else (0, 0)
         caption = f"PR AUC of each marker: {names[0]} against {names[1 + index]}"
-        alternative = (
-            f"{caption}: {said}; outside intervals better {shown(better, 'count')}, worse {shown(worse, 'count')}"
-        )
+        alternative = f"{caption}: {said}"
+        if difference.known():
+            better, worse = difference.better()
+            alternative += f"; outside intervals better {shown(better, 'count')}, worse {shown(worse, 'count')}"
         figures.append(Figure(svg, f"{caption} ({said})", alternative))
     return Figures(figures)

@@ -29,25 +29,10 @@ def class_colours(evaluation: Evaluation) -> dict[str, str]:
     )
 
 
-def run_names(evaluation: Evaluation) -> list[str]:
-    """Of this evaluation and of those it is compared to: the folders' names, with the way to them where alike."""
-    every = [evaluation, *(difference.other for difference in evaluation.differences)]
-    found: list[str] = []
-    for found in (
-        [each.name for each in every],
-        [each.subject for each in every],
-        [f"{each.subject} ({_weights(each)})" for each in every],
-        [f"{each.subject} ({number})" for number, each in enumerate(every, 1)],
-    ):
-        if len(set(found)) == len(every):
-            break
-    return [cut(name, 60) for name in found]
-
-
-def _weights(evaluation: Evaluation) -> str:
-    """What tells two evaluations of one run apart."""
-    words = [value for key in ("weights", "epoch") if (value := setting(evaluation.protocol.get(key))) != "none"]
-    return " ".join(words)
+def short_names(evaluation: Evaluation) -> list[str]:
+    """`Evaluation.run_names`, short enough for headings and legends; still no two are the same."""
+    found = [cut(name, 60) for name in evaluation.run_names]
+    return found if len(set(found)) == len(found) else [f"{name} ({number})" for number, name in enumerate(found, 1)]
 
 
 def cut(text: str, length: int) -> str:
@@ -64,7 +49,7 @@ def labelled(evaluation: Evaluation) -> str:
 def class_interval(evaluation: Evaluation, name: str, figure: Figure) -> tuple[float, float] | None:
     """Low and high end of the mean of a class, where they are known."""
     found = evaluation.intervals.classes.get(name, {}).get(figure) if evaluation.intervals else None
-    return (found.low, found.high) if found else None
+    return (found.low, found.high) if found and found.known else None
 
 
 def interval_cell(found: tuple[float, float] | None) -> str | None:

@@ -274,7 +274,7 @@ def test_all_calls_are_those_of_the_markers_in_order(tracks: Path) -> None:
 
 def test_the_manifest_says_what_is_there(tracks: Path, runs: Runs) -> None:
     record = manifest(tracks)
-    assert (record["format"], record["format_version"]) == ("dilannot-tracks", 2)
+    assert (record["format"], record["format_version"]) == ("dilannot-tracks", 3)
     assert record["model"] == "toy-around"
     assert [(name, length) for name, length, _ in record["contigs"]] == list(LENGTHS.items())
     assert [md5 for _, _, md5 in record["contigs"]] == [each["md5"] for each in read_run(runs["toy-around"]).contigs]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import random
 import re
@@ -23,6 +25,7 @@ from dilannot.annotate.shards import Shard, shard_asked
 from dilannot.annotate.store import read_records
 from dilannot.errors import DilannotError
 from dilannot.outputs import locked, sweep
+from dilannot.tracks import read_manifest
 
 BLOCKS = len(CONTIGS)
 
@@ -70,6 +73,21 @@ def test_a_part_of_a_shard_is_made_once(run: Path, whole: dict[str, bytes], tmp_
     make_shards(run, output, (2,), 2)
     merge(output)
     assert contents(output) == whole
+
+
+def test_shards_of_an_older_dilannot_are_merged(run: Path, tmp_path: Path) -> None:
+    """They do not name the peaks that markers learnt from."""
+    output = tmp_path / "tracks"
+    make_shards(run, output, (1, 2), 2)
+    path = hidden_file(output, "annotation.json")
+    record = json.loads(path.read_text())
+    del record["sha256"], record["call_at"]
+    for marker in record["markers"]:
+        del marker["peaks"]
+    record["sha256"] = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+    path.write_text(json.dumps(record))
+    merge(output)
+    assert [row["peaks"] for row in read_manifest(output)["tracks"]] == [""] * 3
 
 
 @pytest.mark.parametrize("into", ["one of them", "a new one", "one and itself"])

@@ -287,7 +287,7 @@ def test_usage_errors_end_with_2(
         (["--tile", "402"], r"--tile: .*give a multiple of 4"),
         (["--window-mode", "--bin", "30"], r"--bin: .*give a divisor of 500"),
         (["--markers", "CTCG"], r"--markers 'CTCG'"),
-        (["--exclude", "chr*"], r"nothing is left to annotate"),
+        (["--exclude", "chr*"], r"nothing is left of what is asked for"),
         (["--device", "cuda:99"], r"no device 'cuda:99'"),
         (["-o", "file"], r"file: exists and is not a directory"),
         (["-o", "full"], r"full: is a folder with other things in it \(mine\)"),

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import Cli, Inputs, make_run
 
+from dilannot.data.build import build_dataset
 from dilannot.data.dataset import Dataset
+from dilannot.data.settings import BuildSettings
 from dilannot.metrics.thresholds import RULES
 from dilannot.run import load_network, read_run, save_weights
 
@@ -21,6 +25,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inputs: Inputs, datase
     with Dataset(dataset) as data:
         make_run(tmp_path / "run", inputs.genome, "toy-blocks", markers=data.markers)
         make_run(tmp_path / "other", inputs.genome, "toy-bases", markers=data.markers)
+        for name in ("run", "other"):
+            replace(read_run(tmp_path / name), dataset_digest=data.digest).save()
 
 
 def flat(text: str) -> str:
@@ -35,7 +41,7 @@ def test_what_is_asked_for_is_in_the_record(cli: Cli, dataset: Path) -> None:
     )  # fmt: skip
     assert result.code == 0, result.err
     record = json.loads(result.out)
-    path = Path("run/evaluation-all-regions-markers-bin25-rc.json")
+    path = Path("run/evaluation-all-regions-markers-bin25-rc-last.json")
     assert json.loads(path.read_text()) == record
     assert path.with_suffix(".tsv").is_file()
     assert record["split"] == "all"
@@ -47,6 +53,52 @@ def test_what_is_asked_for_is_in_the_record(cli: Cli, dataset: Path) -> None:
     assert record["resampling"]["seed"] == 3
     assert [row["class"] for row in record["markers"]] == ["TFBS", "DNase"]
     assert {f"precision_at_{rule}" for rule in (*RULES, "0.5", "0.1")} <= record["markers"][0].keys()
+
+
+@pytest.fixture(scope="module")
+def another(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Other splits of the same windows."""
+    path = tmp_path_factory.mktemp("another") / "mine.h5"
+    build_dataset(inputs.genome, [inputs.peak_folder], path, BuildSettings(window=500, seed=1))
+    return path
+
+
+def test_another_dataset_has_files_of_its_own(cli: Cli, dataset: Path, another: Path) -> None:
+    """And a copy of the run's own has not."""
+    shutil.copy(dataset, "copy.h5")
+    for data in ("copy.h5", another):
+        assert cli("evaluate", "run", data).code == 0
+    assert sorted(path.name for path in Path("run").glob("evaluation*.json")) == [
+        "evaluation-test-on-mine.json", "evaluation-test.json",
+    ]  # fmt: skip
+    digests = [json.loads(path.read_text())["dataset_digest"] for path in sorted(Path("run").glob("evaluation*.json"))]
+    assert digests[1] == read_run(Path("run")).dataset_digest != digests[0]
+
+
+def test_runs_of_one_name_stand_side_by_side(cli: Cli, dataset: Path) -> None:
+    for name in "ab":
+        Path(name).mkdir()
+        shutil.copytree("other" if name == "a" else "run", f"{name}/net")
+    result = cli("evaluate", "run", dataset, "--split", "train", "--compare", "a/net", "--compare", "b/net")
+    assert result.code == 0, result.err
+    assert result.out.splitlines()[0].split("\t")[-2:] == ["PR AUC - a/net", "PR AUC - b/net"]
+    assert all(f"against {name}/net: " in flat(result.err) for name in "ab")
+    columns = Path("run/evaluation-train-against-net-net.tsv").read_text().splitlines()[0].split("\t")
+    assert len(columns) == len(set(columns))
+
+
+def test_without_intervals_the_words_leave_them_out(cli: Cli, dataset: Path) -> None:
+    few = ("-r", "chr1:15001-16500", "--split", "all", "--force")
+    for words, arguments in (("", ("--intervals", 0)), ("too little for 10 blocks of the genome", few)):
+        result = cli("evaluate", "run", dataset, "--compare", "other", *arguments)
+        assert result.code == 0, result.err
+        said = flat(result.err)
+        assert words in said
+        assert ("no intervals" in said) == bool(words)
+        assert "PR AUC" in said
+        assert "nan" not in said
+        assert "replicates" not in said
+        assert "0 worse" not in said
 
 
 def test_the_table_has_means_and_the_words_intervals(cli: Cli, dataset: Path) -> None:
@@ -111,7 +163,22 @@ def test_tracks_are_judged(cli: Cli, inputs: Inputs) -> None:
         (["--peaks", "peaks"], 2, "--peaks goes with --tracks"),
         (["run", "--tracks", "tracks", "--peaks", "peaks"], 2, "leave RUN and --compare out"),
         (["--tracks", "t", "--peaks", "p", "--compare", "run"], 2, "leave RUN and --compare out"),
-        (["--threshold", "1.5"], 2, "not in the range"),
+        (["run", "D", "--threshold", "1.5"], 2, "--threshold: 1.5 is no probability; give a number from 0 to 1"),
+        (["run", "D", "--threshold", "nan"], 2, "--threshold: nan is no threshold"),
+        (["run", "D", "--threshold", "0.5", "--threshold", "0.50"], 2, "0.5 and 0.5 are the same"),
+        (["--tracks", "t", "--peaks", "p", "--threshold", "inf"], 2, "--threshold: inf is no threshold"),
+        (["--tracks", "missing", "--peaks", "P", "--threshold", "-4.5"], 1, "missing"),
+        *(
+            (["--tracks", "t", "--peaks", "p", *each], 2, f"not a run: leave {each[0]} out")
+            for each in (
+                ["--split", "test"], ["--rc"], ["--weights", "best"], ["--batch-size", "3"], ["--device", "cpu"],
+                ["--trust-code"],
+            )
+        ),
+        (["run", "D", "--missing", "zero"], 2, "--missing goes with --tracks"),
+        (["run", "D", "--genome", "G"], 1, "--genome: nothing here reads a genome; leave it out"),
+        (["run", "D", "--bin", "40"], 1, "--bin: bins of 40 nt; give a divisor of 500"),
+        (["run", "D", "-r", "chr1:7001-7003", "--split", "all"], 1, "no position is left to judge"),
         (["--split", "holdout"], 2, "is not one of"),
         (["run", "D", "--report", "r.pdf"], 1, r"r\.pdf: a report with the suffix '\.pdf'; call it \.html"),
         (["run", "D", "--picture", "p.gif"], 1, r"p\.gif: .*suffix '\.gif'; call it \.png or \.svg"),
@@ -127,7 +194,7 @@ def test_tracks_are_judged(cli: Cli, inputs: Inputs) -> None:
 def test_mistakes_end_in_one_line(
     cli: Cli, dataset: Path, inputs: Inputs, arguments: list[str], code: int, message: str
 ) -> None:
-    known = {"D": str(dataset), "P": str(inputs.peak_folder)}
+    known = {"D": str(dataset), "P": str(inputs.peak_folder), "G": str(inputs.genome)}
     result = cli("evaluate", *(known.get(each, each) for each in arguments))
     assert result.code == code, result.err
     assert re.search(message, flat(result.err)), result.err

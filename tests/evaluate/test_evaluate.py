@@ -17,9 +17,9 @@ from dilannot.data.dataset import Dataset
 from dilannot.data.settings import BuildSettings
 from dilannot.data.splits import SPLITS
 from dilannot.errors import DilannotError
-from dilannot.evaluate.evaluate import evaluate
-from dilannot.evaluate.protocol import Protocol
-from dilannot.evaluate.written import check_files, write_evaluation
+from dilannot.evaluate.evaluate import check_same_positions, evaluate
+from dilannot.evaluate.protocol import Protocol, check_thresholds
+from dilannot.evaluate.written import as_json, check_files, write_evaluation
 from dilannot.evaluation import Evaluation
 from dilannot.formats.indexed_fasta import Genome
 from dilannot.predict import predicting
@@ -124,7 +124,7 @@ def binned(probabilities: np.ndarray, truth: np.ndarray, known: np.ndarray, widt
 
 @pytest.mark.parametrize("split", [*SPLITS, "all"])
 @pytest.mark.parametrize("rc", [False, True])
-@pytest.mark.parametrize("width", [1, 40])
+@pytest.mark.parametrize("width", [1, 50])
 def test_windows_are_judged_as_scikit_learn_does(
     run: Path, dataset: Path, inputs: Inputs, labels: Truth, split: str, rc: bool, width: int
 ) -> None:
@@ -185,24 +185,180 @@ def test_networks_for_bins_on_bins(bins: Path, inputs: Inputs, tmp_path: Path, r
     assert result.protocol["bin"] == 200
 
 
+@pytest.fixture(scope="module")
+def two_bins(inputs: Inputs) -> Path:
+    """Dense windows that hold two bins of 200 nt each."""
+    path = inputs.folder / "two-bins.h5"
+    build_dataset(inputs.genome, [inputs.peak_folder], path, BuildSettings(window=400))
+    return path
+
+
 def test_networks_for_bins_on_windows_of_nucleotides(
-    dataset: Path, inputs: Inputs, labels: Truth, tmp_path: Path
+    two_bins: Path, inputs: Inputs, labels: Truth, tmp_path: Path
 ) -> None:
     """Outside of a window there is N for them, as for a dense network."""
-    run = toy(inputs, dataset, tmp_path / "run", "toy-places")
+    run = toy(inputs, two_bins, tmp_path / "run", "toy-places")
     with pytest.raises(DilannotError, match=r"decides on bins of 200 nt.*; use --bin 200"):
-        evaluate(run, dataset)
-    result = evaluate(run, dataset, protocol=Protocol("all", bin_length=200))
+        evaluate(run, two_bins)
+    result = evaluate(run, two_bins, protocol=Protocol("all", bin_length=200))
     codes, parts = codes_of(inputs), []
-    with Dataset(dataset) as data:
+    with Dataset(two_bins) as data:
         for row in range(len(data.split)):
             name, start = CONTIGS[data.contig[row]], int(data.start[row])
-            here = codes[name][start : start + 500]
+            here = codes[name][start : start + 400]
             around = np.pad(here, 150)
             probabilities = predict(run, np.stack([around[:500], around[200:700]]), rc=False)[:, :, 0].T
             every = np.repeat(probabilities, 200, axis=1)
-            parts.append(binned(every, labels[name][:, start : start + 400], here[:400] != 0, 200))
+            parts.append(binned(every, labels[name][:, start : start + 400], here != 0, 200))
     check(result, *(np.concatenate(each, axis=1) for each in zip(*parts, strict=True)))
+
+
+def test_dense_networks_and_those_for_bins_are_judged_on_the_same_bins(
+    run: Path, bins: Path, two_bins: Path, inputs: Inputs, tmp_path: Path
+) -> None:
+    """On either kind of dataset, each as if it were alone."""
+    other = toy(inputs, bins, tmp_path / "bins", "toy-places")
+    for data, protocol in ((bins, Protocol("all")), (two_bins, Protocol("all", bin_length=200))):
+        for first, second in ((run, other), (other, run)):
+            result = evaluate(first, data, protocol=protocol, others=[second])
+            alone = evaluate(second, data, protocol=protocol)
+            [difference] = result.differences
+            np.testing.assert_array_equal(difference.other.scores.pr_auc, alone.scores.pr_auc)
+            assert difference.other.scores.positives.tolist() == result.scores.positives.tolist()
+            wanted = result.scores.pr_auc - alone.scores.pr_auc
+            np.testing.assert_array_equal(difference.markers["pr_auc"][:, 0], wanted)
+            assert result.protocol["bin"] == difference.other.protocol["bin"] == 200
+        read = {result.protocol["genome"], difference.other.protocol["genome"]}
+        assert read == ({None, str(inputs.genome)} if data == bins else {None})
+
+
+def test_bins_that_windows_do_not_hold_whole_are_refused(
+    run: Path, dataset: Path, two_bins: Path, inputs: Inputs, tmp_path: Path
+) -> None:
+    with pytest.raises(DilannotError, match="--bin: bins of 40 nt; give a divisor of 500"):
+        evaluate(run, dataset, protocol=Protocol(bin_length=40))
+    other = toy(inputs, dataset, tmp_path / "bins", "toy-places")
+    for width in (1, 50, 200):
+        with pytest.raises(DilannotError, match="bins of 200 nt, and the windows of .* hold 500; .*multiple of 200"):
+            evaluate(run, dataset, protocol=Protocol(bin_length=width), others=[other])
+
+
+def test_a_genome_that_nothing_reads_is_refused(
+    run: Path, dataset: Path, bins: Path, inputs: Inputs, tmp_path: Path
+) -> None:
+    other = toy(inputs, bins, tmp_path / "bins", "toy-places")
+    for judged, data in ((run, dataset), (other, bins)):
+        with pytest.raises(DilannotError, match="--genome: nothing here reads a genome; leave it out"):
+            evaluate(judged, data, genome=inputs.genome)
+    assert evaluate(other, bins, genome=inputs.genome, others=[run]).differences
+
+
+def test_without_any_position_there_is_nothing_to_judge(run: Path, dataset: Path, bins: Path) -> None:
+    """All is N there, or part of a bin."""
+    with Dataset(bins) as known:
+        name, start = CONTIGS[known.contig[0]], int(known.start[0])
+    for data, regions in ((dataset, ["chr1:7001-7003"]), (bins, [f"{name}:{start + 1}-{start + 100}"])):
+        with pytest.raises(DilannotError, match="no position is left to judge; ask for more regions"):
+            evaluate(run, data, protocol=Protocol("all", regions=regions))
+
+
+def test_all_runs_are_looked_at_before_the_first_is_scored(
+    run: Path, dataset: Path, bins: Path, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def judged(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("dilannot.evaluate.evaluate._judge", judged)
+    good = toy(inputs, dataset, tmp_path / "good", "toy-blocks")
+    missing = toy(inputs, dataset, tmp_path / "missing", "toy-blocks")
+    (missing / "best.safetensors").unlink()
+    with pytest.raises(DilannotError, match="weights not found"):
+        evaluate(good, dataset, others=[missing])
+    lost = toy(inputs, dataset, tmp_path / "lost", "toy-blocks")
+    replace(read_run(lost), genome=str(tmp_path / "lost.fa")).save()
+    with pytest.raises(DilannotError, match=r"lost\.fa any more"):
+        evaluate(good, bins, others=[lost])
+
+
+def test_runs_that_were_judged_on_other_positions_are_not_compared(run: Path, dataset: Path) -> None:
+    one, other = evaluate(run, dataset), evaluate(run, dataset, protocol=Protocol("train"))
+    check_same_positions(one, one)
+    with pytest.raises(AssertionError, match="judged on different positions"):
+        check_same_positions(one, other)
+    positives = one.scores.positives + 1
+    with pytest.raises(AssertionError, match="judged on different positions"):
+        check_same_positions(one, replace(one, scores=replace(one.scores, positives=positives)))
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "message"),
+    [
+        ([float("nan")], "nan is no threshold"), ([0.5, float("inf")], "inf is no threshold"),
+        ([-0.1], "-0.1 is no probability; give a number from 0 to 1"), ([0.5, 0.5], "0.5 and 0.5 are the same"),
+        ([0.12345678, 0.12345679], "0.12345678 and 0.12345679 are the same, or alike in six digits; give one"),
+    ],
+)  # fmt: skip
+def test_thresholds_are_probabilities_that_differ(
+    run: Path, dataset: Path, thresholds: list[float], message: str
+) -> None:
+    with pytest.raises(DilannotError, match=f"--threshold: {message}"):
+        evaluate(run, dataset, protocol=Protocol(thresholds=thresholds))
+
+
+def test_scores_of_tracks_have_any_threshold() -> None:
+    check_thresholds([-3, 12.5, 1e9], probabilities=False)
+    with pytest.raises(DilannotError, match="nan is no threshold"):
+        check_thresholds([float("nan")], probabilities=False)
+
+
+def test_other_ways_to_judge_have_other_names() -> None:
+    some = Protocol("all", regions=["chr1"], markers=["TFBS"], bin_length=20, both_strands=True)
+    assert Protocol().file_name() == "evaluation-test"
+    name = some.file_name([Path("a/b")], Path("data/hg38.h5"), "last")
+    assert name == "evaluation-all-on-hg38-regions-markers-bin20-rc-last-against-b"
+
+
+def test_the_record_says_what_was_judged(run: Path, dataset: Path, inputs: Inputs) -> None:
+    result = evaluate(run, dataset, protocol=Protocol(markers=["DNase"]))
+    with Dataset(dataset) as data:
+        assert result.protocol["dataset_digest"] == data.digest
+    assert result.protocol["weights_sha256"] == load_network(read_run(run)).sha256
+    assert result.protocol["markers_asked"] == ["DNase"]
+    assert result.protocol["genome"] is None
+    assert result.protocol["output"] == "dense"
+
+
+def test_runs_of_one_name_have_columns_of_their_own(run: Path, dataset: Path, inputs: Inputs, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    others = [
+        toy(inputs, dataset, tmp_path / name / "net", model)
+        for name, model in zip("ab", ("toy-blocks", "toy-bases"), strict=True)
+    ]
+    result = evaluate(run, dataset, protocol=Protocol("all"), others=others)
+    record = as_json(result)
+    assert [each["name"] for each in record["differences"]] == list(map(str, others))
+    for other, difference in zip(others, result.differences, strict=True):
+        found = [row[f"pr_auc_minus_{other}"] for row in record["markers"]]
+        assert found == difference.markers["pr_auc"][:, 0].tolist()
+    assert len({tuple(difference.markers["pr_auc"][:, 0]) for difference in result.differences}) == 2
+
+
+def test_names_that_differ_by_an_ending_of_a_column_are_told_apart(run: Path, dataset: Path) -> None:
+    result = evaluate(run, dataset, others=[run])
+    [difference] = result.differences
+    others = [replace(difference, other=replace(difference.other, subject=name)) for name in ("x", "x_low")]
+    names = replace(result, differences=others).run_names
+    rows = as_json(replace(result, differences=others))["markers"]
+    assert {f"pr_auc_minus_{name}{end}" for name in names[1:] for end in ("", "_low", "_high")} <= rows[0].keys()
+    assert len(names) == len(set(names)) == 3
+
+
+def test_without_intervals_nobody_is_better_or_worse(run: Path, dataset: Path) -> None:
+    result = evaluate(run, dataset, protocol=Protocol(replicates=0), others=[run])
+    [difference] = as_json(result)["differences"]
+    assert difference["markers_better"] == difference["markers_worse"] == {"roc_auc": None, "pr_auc": None}
+    assert result.differences[0].known() == 0
 
 
 @pytest.mark.parametrize("rc", [False, True])
@@ -356,7 +512,7 @@ def test_a_run_that_knows_is_better_than_one_that_guesses(
         other = make_run(tmp_path / "guess", inputs.genome, "toy-bases", markers=data.markers)
     train(
         dataset, tmp_path / "knows", arguments={"filters": [32, 32], "dilations": [1, 3], "hidden": 32},
-        settings=Settings(epochs=12, batch_size=4, learning_rate=5e-3),
+        settings=Settings(epochs=40, batch_size=4, learning_rate=5e-3),
     )  # fmt: skip
     [difference] = evaluate(tmp_path / "knows", protocol=Protocol("train"), others=[other]).differences
     for name in ("TFBS", "histone", "DNase"):

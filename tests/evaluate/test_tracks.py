@@ -19,14 +19,15 @@ from conftest import make_run, random_sequence, write_fasta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 from small_annotations import annotated, small_genome, small_run
 
 from dilannot.annotate.plan import Scope
 from dilannot.errors import DilannotError
-from dilannot.evaluate.track_places import cut_into_blocks
-from dilannot.evaluate.tracks import Counted, count_tracks
-from dilannot.metrics.keys import KEYS, coarse_edges, key_values
+from dilannot.evaluate.protocol import Protocol
+from dilannot.evaluate.tracks.evaluate import Counted, count_tracks, evaluate_tracks
+from dilannot.evaluate.tracks.places import cut_into_blocks
+from dilannot.metrics.keys import COARSE, KEYS, ZERO, coarse_edges, key_values
 from dilannot.progress import Silent
 
 Dense = NDArray[np.float64]
@@ -41,6 +42,12 @@ class Heard(Silent):
 
     def warn(self, message: str) -> None:
         self.warned.append(message)
+
+
+def count(tracks: Path, peaks: Sequence[Path], **options: Any) -> Counted:
+    """Some of the options are those of a protocol."""
+    own = {name: options.pop(name) for name in Protocol.__dataclass_fields__ if name in options}
+    return count_tracks(tracks, peaks, protocol=Protocol(**own), **options)
 
 
 @dataclass
@@ -67,7 +74,7 @@ class World:
         self.genome = write_fasta(self.folder / "genome.fa", contigs)
 
     def judge(self, **options: Any) -> Counted:
-        return count_tracks(self.folder / "tracks", [self.folder / "peaks"], threads=2, **options)
+        return count(self.folder / "tracks", [self.folder / "peaks"], threads=2, **options)
 
     def dense(
         self, judged: Mapping[str, NDArray[np.bool_]], unit: int = 1, missing: str = "zero", genome: bool = False
@@ -135,7 +142,7 @@ def assert_counts(judged: Counted, expected: Mapping[str, tuple[Dense, NDArray[n
     assert [marker.name for marker in judged.markers] == list(expected)
     total = len(next(iter(expected.values()))[0])
     assert judged.protocol["positions"] == histograms.positions == total
-    edges = coarse_edges(histograms.space)
+    assert histograms.edges is not None
     block = np.arange(total) // (judged.block_length // unit)
     assert histograms.blocks == block[-1] + 1 <= 100
     for row, (scores, labels) in enumerate(expected.values()):
@@ -145,8 +152,8 @@ def assert_counts(judged: Counted, expected: Mapping[str, tuple[Dense, NDArray[n
             (labels, histograms.positive, histograms.coarse_positive),
         ):
             np.testing.assert_array_equal(counts[row], np.bincount(key[which], minlength=KEYS))
-            place = np.searchsorted(edges, key[which], "right") - 1
-            table = np.zeros((histograms.blocks, len(edges) - 1), np.int64)
+            place = np.searchsorted(histograms.edges[row], key[which], "right") - 1
+            table = np.zeros((histograms.blocks, COARSE), np.int64)
             np.add.at(table, (block[which], place), 1)
             np.testing.assert_array_equal(coarse[:, row], table)
         if labels.any() and not labels.all():
@@ -281,10 +288,7 @@ def test_headers_that_lie_are_found_out(tmp_path: Path) -> None:
     """libBigWig writes no maximum where values fall all the time; others forget the summary."""
     world = make_world(tmp_path, (0.5, 3e6))
     for path in (tmp_path / "tracks").iterdir():
-        data = bytearray(path.read_bytes())
-        summary = int.from_bytes(data[44:52], "little")
-        data[summary + 8 : summary + 24] = np.array([0.0, 1.0]).tobytes()
-        path.write_bytes(data)
+        claim_range(path, 0.0, 1.0)
     expected = world.dense(everything(LENGTHS, "chr1", "chr2", "chr10"))
     judged = world.judge()
     assert judged.histograms.space == "score"
@@ -294,6 +298,57 @@ def test_headers_that_lie_are_found_out(tmp_path: Path) -> None:
         data[44:52] = bytes(8)
         path.write_bytes(data)
     assert_counts(world.judge(), expected)
+
+
+def claim_range(path: Path, low: float, high: float) -> None:
+    """In the summary of a bigWig's header."""
+    data = bytearray(path.read_bytes())
+    summary = int.from_bytes(data[44:52], "little")
+    data[summary + 8 : summary + 24] = np.array([low, high]).tobytes()
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("factor", [1.0, 8.0, -8.0, 1e6])
+@pytest.mark.parametrize("wrong", [False, True])
+def test_coarse_bins_lie_where_the_scores_of_a_track_do(tmp_path: Path, factor: float, wrong: bool) -> None:
+    """The zeros of gaps have one of their own; a header that names too narrow a range is found out."""
+    values = np.random.default_rng(0).uniform(0.3, 0.9, 5_000)
+    values[:1_000] = np.nan
+    for name, scale in (("a", factor), ("b", 0.01)):
+        write_track(tmp_path / f"t/{name}.bw", {"c": 5_000}, {"c": values * scale})
+        write_peaks(tmp_path / f"p/{name}.bed", [("c", 900, 2_000)])
+    # libBigWig names a maximum of zero where there are negative values only.
+    claim_range(tmp_path / "t/a.bw", *sorted((0.4 * factor, 0.5 * factor) if wrong else (0.3 * factor, 0.9 * factor)))
+    judged = count(tmp_path / "t", [tmp_path / "p"]).histograms
+    assert judged.edges is not None
+    coarse = judged.coarse_everything.sum(axis=0)
+    assert ((coarse > 0).sum(axis=1) > 100).all()
+    zeros = np.searchsorted(judged.edges[0], ZERO, "right") - 1
+    assert coarse[0, zeros] == 1_000
+    assert coarse[1, np.searchsorted(judged.edges[1], ZERO, "right") - 1] == 1_000
+
+
+def test_edges_are_those_of_the_ranges_in_headers(world: World) -> None:
+    judged = world.judge(regions=["chr10"])
+    assert judged.histograms.edges is not None
+    edges = coarse_edges(np.zeros(3), np.ones(3), "probability")
+    np.testing.assert_array_equal(judged.histograms.edges, edges)
+
+
+def test_there_is_no_log_loss_where_a_positive_has_no_probability(tmp_path: Path) -> None:
+    """A position that a track leaves out is no claim of its own that nothing can be there."""
+    values = np.random.default_rng(0).uniform(0.1, 0.9, 1_000).astype(np.float16).astype(float)
+    values[500:] = np.nan
+    labels = np.zeros(1_000, bool)
+    write_track(tmp_path / "t/gap.bw", {"c": 1_000}, {"c": values})
+    write_track(tmp_path / "t/none.bw", {"c": 1_000}, {"c": values})
+    write_peaks(tmp_path / "p/gap.bed", [("c", 400, 501)])
+    write_peaks(tmp_path / "p/none.bed", [("c", 400, 500)])
+    scores = evaluate_tracks(tmp_path / "t", [tmp_path / "p"], protocol=Protocol(replicates=0)).scores
+    labels[400:500] = True
+    assert np.isnan(scores.log_loss[0])
+    assert scores.log_loss[1] == pytest.approx(log_loss(labels, np.nan_to_num(values)))
+    assert np.isfinite(scores.calibration_error).all()
 
 
 @st.composite
@@ -395,30 +450,30 @@ def dense_of_ours(folder: Path, where: Mapping[str, tuple[int, int]]) -> dict[st
 def test_our_own_tracks_are_judged_where_they_were_annotated(ours: Path) -> None:
     """Markers whose names differ in case only; names that are no file names."""
     heard = Heard()
-    judged = count_tracks(ours / "tracks", [ours / "peaks"], threads=1, progress=heard)
+    judged = count(ours / "tracks", [ours / "peaks"], threads=1, progress=heard)
     assert_counts(judged, dense_of_ours(ours, {"a": (0, 400), "b": (0, 431), "e": (100, 900)}))
     assert [text for text in heard.warned if "unknown bases (N) count" in text]
     assert judged.protocol["regions"] == ["a:1-400", "b:1-431", "e:101-900"]
     assert {marker.cell for marker in judged.markers} == {"K562"}
-    some = count_tracks(ours / "tracks", [ours / "peaks"], markers=["G C"], regions=["e:1-500", "d"], threads=1)
+    some = count(ours / "tracks", [ours / "peaks"], markers=["G C"], regions=["e:1-500", "d"], threads=1)
     expected = dense_of_ours(ours, {"e": (100, 500)})
     assert_counts(some, {"G C": expected["G C"]})
 
 
 def test_unknown_bases_do_not_count_with_the_genome(ours: Path) -> None:
     heard = Heard()
-    judged = count_tracks(ours / "tracks", [ours / "peaks"], genome=ours / "genome.fa", progress=heard)
+    judged = count(ours / "tracks", [ours / "peaks"], genome=ours / "genome.fa", progress=heard)
     assert judged.protocol["positions"] == 400 + 431 + 800 - 3 - 9
-    judged = count_tracks(ours / "tracks", [ours / "peaks"], regions=["b"], progress=heard)
+    judged = count(ours / "tracks", [ours / "peaks"], regions=["b"], progress=heard)
     assert [text for text in heard.warned if "unknown bases" in text] == [heard.warned[-1]]
     other = write_fasta(ours / "other.fa", {"a": random_sequence(900, 8), "b": "A" * 431, "e": "A" * 1_201})
     with pytest.raises(DilannotError, match="is not what was annotated"):
-        count_tracks(ours / "tracks", [ours / "peaks"], genome=other)
+        count(ours / "tracks", [ours / "peaks"], genome=other)
 
 
 def test_nothing_that_was_not_annotated_is_judged(ours: Path) -> None:
     with pytest.raises(DilannotError, match="nothing of these regions was annotated"):
-        count_tracks(ours / "tracks", [ours / "peaks"], regions=["d"])
+        count(ours / "tracks", [ours / "peaks"], regions=["d"])
 
 
 def test_contigs_that_are_called_like_regions(tmp_path: Path) -> None:
@@ -426,7 +481,7 @@ def test_contigs_that_are_called_like_regions(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", genome, "toy-around", 1)
     annotated(run, tmp_path / "tracks")
     write_peaks(tmp_path / "peaks/A|1.bed", [("a", 100, 200), ("a:1-500", 800, 890)])
-    judged = count_tracks(tmp_path / "tracks", [tmp_path / "peaks"])
+    judged = count(tmp_path / "tracks", [tmp_path / "peaks"])
     assert judged.protocol["positions"] == 1_400
     assert judged.histograms.positive.sum() == 190
 
@@ -438,10 +493,10 @@ def names_judged(
     shutil.rmtree(folder, ignore_errors=True)
     for name in tracks:
         write_track(folder / "tracks" / name, {"c": 100}, {"c": np.linspace(0, 1, 100)})
-    for count, name in enumerate(peaks, start=1):
-        write_peaks(folder / "peaks" / name, [("c", 0, count)])
+    for labels, name in enumerate(peaks, start=1):
+        write_peaks(folder / "peaks" / name, [("c", 0, labels)])
     heard = Heard()
-    judged = count_tracks(folder / "tracks", [folder / "peaks"], progress=heard, **more)
+    judged = count(folder / "tracks", [folder / "peaks"], progress=heard, **more)
     counts = judged.histograms.positive.sum(1).tolist()
     return dict(zip([marker.name for marker in judged.markers], counts, strict=True)), heard.warned[:-1]
 
@@ -450,7 +505,9 @@ def test_tracks_are_matched_by_name(tmp_path: Path) -> None:
     def match(tracks: Sequence[str], peaks: Sequence[str], **more: Any) -> tuple[dict[str, int], list[str]]:
         return names_judged(tmp_path / "m", tracks, peaks, **more)
 
-    assert match(["x.bw"], ["other.bed"]) == ({"other": 1}, []), "one of each needs no name"
+    found, warned = match(["x.bw"], ["other.bed"])
+    assert (found, warned) == ({"other": 1}, ["judging 'x.bw' by 'other.bed': their names differ"]), "one of each"
+    assert match(["X.bw"], ["x.bed"]) == ({"x": 1}, [])
     found, warned = match(["B.bigWig", "a.BW", "notes.txt.bw"], ["a.narrowPeak", "b.bed"])
     assert (found, len(warned)) == ({"b": 2, "a": 1}, 1)
     assert match(["A_B.bw", "x.bw"], ["a b.bed", "x.bed"])[0] == {"a b": 1, "x": 2}
@@ -477,13 +534,13 @@ def test_a_table_names_the_peaks(tmp_path: Path) -> None:
     write_peaks(tmp_path / "p/1.bed", [("c", 1, 2)])
     write_peaks(tmp_path / "p/2.bed", [("c", 1, 3)])
     (tmp_path / "table.tsv").write_text("file\tname\tclass\n1.bed\tYY1\tTFBS\n2.bed\tCTCF\tTFBS\n")
-    judged = count_tracks(tmp_path / "t", [tmp_path / "p", tmp_path / "table.tsv"])
+    judged = count(tmp_path / "t", [tmp_path / "p", tmp_path / "table.tsv"])
     assert [(marker.name, marker.marker_class) for marker in judged.markers] == [("CTCF", "TFBS"), ("YY1", "TFBS")]
     assert judged.histograms.positive.sum(1).tolist() == [2, 1]
 
 
 def test_one_file_is_judged_like_a_folder(world: World) -> None:
-    one = count_tracks(world.folder / "tracks/B_dnase.bw", [world.folder / "peaks"], regions=["chr1"])
+    one = count(world.folder / "tracks/B_dnase.bw", [world.folder / "peaks"], regions=["chr1"])
     all_of_them = world.judge(regions=["chr1"])
     assert [marker.name for marker in one.markers] == ["B_dnase"]
     np.testing.assert_array_equal(one.histograms.everything[0], all_of_them.histograms.everything[1])
@@ -495,7 +552,7 @@ def test_what_is_wrong_is_one_error_that_names_it(tmp_path: Path) -> None:
 
     def refused(what: str, tracks: Path, *, at: Path = peaks, **more: Any) -> None:
         with pytest.raises(DilannotError, match=what) as error:
-            count_tracks(tracks, [at], **more)
+            count(tracks, [at], **more)
         assert "\n" not in str(error.value)
 
     refused("none: file not found", tmp_path / "none")
@@ -525,8 +582,10 @@ def test_what_is_wrong_is_one_error_that_names_it(tmp_path: Path) -> None:
     refused("no position is left", good, genome=write_fasta(tmp_path / "n.fa", {"chr20": "N" * 100}))
     nothing = write_track(tmp_path / "nothing.bw", {"chr20": 100}, {"chr20": np.full(100, np.nan)})
     refused("the tracks have no value", nothing)
+    with pytest.raises(DilannotError, match="--threshold: .*alike in six digits"):
+        evaluate_tracks(good, [peaks], protocol=Protocol(thresholds=[0.5, 0.50000001]))
     with pytest.raises(ValueError, match="1 nt or more"):
-        count_tracks(good, [peaks], bin_length=0)
+        count(good, [peaks], bin_length=0)
 
 
 def test_tracks_of_two_assemblies_are_refused(tmp_path: Path) -> None:
@@ -534,21 +593,21 @@ def test_tracks_of_two_assemblies_are_refused(tmp_path: Path) -> None:
     for name, contig, length in itertools.product("ab", ["chr1"], [100]):
         write_track(tmp_path / f"t/{name}.bw", {contig: length, "chr2": 60}, {contig: values})
         write_peaks(tmp_path / f"p/{name}.bed", [("chr1", 1, 5)])
-    count_tracks(tmp_path / "t", [tmp_path / "p"])
+    count(tmp_path / "t", [tmp_path / "p"])
     write_track(tmp_path / "t/b.bw", {"chr1": 101}, {"chr1": values})
     with pytest.raises(DilannotError, match=r"b\.bw: chr1 has 101 bp here and 100 in .*a\.bw"):
-        count_tracks(tmp_path / "t", [tmp_path / "p"])
+        count(tmp_path / "t", [tmp_path / "p"])
     write_track(tmp_path / "t/b.bw", {"1": 100}, {"1": values})
     with pytest.raises(DilannotError, match=r"b\.bw: has no contig in common with .*a\.bw"):
-        count_tracks(tmp_path / "t", [tmp_path / "p"])
+        count(tmp_path / "t", [tmp_path / "p"])
     write_track(tmp_path / "t/b.bw", {"chr3": 100}, {"chr3": values})  # another tool may list only what it has
-    assert count_tracks(tmp_path / "t", [tmp_path / "p"]).protocol["positions"] == 200
+    assert count(tmp_path / "t", [tmp_path / "p"]).protocol["positions"] == 200
 
 
 def test_any_number_of_threads_counts_the_same_and_no_file_stays_open(world: World) -> None:
     before = len(os.listdir("/proc/self/fd"))
     counts = [
-        count_tracks(world.folder / "tracks", [world.folder / "peaks"], threads=threads, bin_length=13).histograms
+        count(world.folder / "tracks", [world.folder / "peaks"], threads=threads, bin_length=13).histograms
         for threads in (1, 3)
     ]
     for name in ("everything", "positive", "coarse_everything", "coarse_positive"):

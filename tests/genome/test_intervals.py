@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dilannot.errors import DilannotError
-from dilannot.genome.intervals import Interval, merge, parse_region, runs, split_into_windows
+from dilannot.genome.intervals import Interval, both, by_contig, merge, parse_region, runs, split_into_windows
 
 LENGTHS = {"chr1": 6000, "chr20": 100, "odd:name": 50, "HLA:1-20": 80}
 
@@ -90,3 +90,29 @@ def test_pieces_of_windows_are_the_intervals(pairs: list[tuple[int, int]], windo
     assert ((begin >= 0) & (begin < end) & (end <= window)).all()
     assert (raster(index * window + begin, index * window + end) == raster(starts, ends)).all()
     assert sorted(set(source.tolist())) == list(range(len(starts)))
+
+
+@given(PAIRS, PAIRS)
+def test_parts_in_both_are_those_of_masks(ones: list[tuple[int, int]], others: list[tuple[int, int]]) -> None:
+    """The first may overlap and have any order: each row gets its own parts."""
+    begin, stop = np.array([(start, start + width) for start, width in ones], np.int64).reshape(-1, 2).T
+    within = merge(*np.array([(start, start + width) for start, width in others], np.int64).reshape(-1, 2).T)
+    starts, ends, source = both((begin, stop), within)
+    assert (starts < ends).all()
+    assert (np.diff(source) >= 0).all()
+    for row in range(len(begin)):
+        own = source == row
+        expected = raster(begin[[row]], stop[[row]]) & raster(*within)
+        assert (raster(starts[own], ends[own]) == expected).all()
+    first, last, _ = both(merge(begin, stop), within)
+    assert (first[1:] > last[:-1]).all()
+
+
+def test_intervals_are_grouped_by_contig() -> None:
+    intervals = [Interval("b", 5, 9), Interval("a", 0, 3), Interval("empty", 0, 0), Interval("b", 0, 5)]
+    found = by_contig(iter(intervals))
+    assert {name: (starts.tolist(), ends.tolist()) for name, (starts, ends) in found.items()} == {
+        "b": ([0], [9]), "a": ([0], [3])
+    }  # fmt: skip
+    assert list(found) == ["b", "a"]
+    assert by_contig([]) == {}

@@ -6,19 +6,18 @@ import numpy as np
 import pytest
 from key_histograms import Counts, Flags, coarse, histograms
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from dilannot.data.markers import Marker
 from dilannot.evaluate.confidence import difference, intervals
 from dilannot.evaluation import Evaluation, Intervals, class_means
 from dilannot.metrics.bootstrap import FIGURES, LEAST_BLOCKS, Resampled, resampled
-from dilannot.metrics.keys import COARSE, coarse_edges
+from dilannot.metrics.keys import COARSE, Space, coarse_edges
 from dilannot.metrics.scores import Floats, scores_of
 from dilannot.metrics.shapes import shapes_of
 
 MARKERS = [Marker("a", "TFBS"), Marker("b", "TFBS"), Marker("c", "DNase"), Marker("d", "DNase")]
 RATES = np.array([0.2, 0.05, 0.3, 0.1])
-EDGES = coarse_edges("logit")
 
 
 def simulate(random: np.random.Generator, blocks: int, skill: float = 1.5) -> tuple[NDArray[np.float32], Flags]:
@@ -28,11 +27,22 @@ def simulate(random: np.random.Generator, blocks: int, skill: float = 1.5) -> tu
     return (random.normal(-2, 1, labels.shape) + (skill + easy) * labels).astype(np.float32), labels
 
 
-def coarse_of(scores: NDArray[np.float32], labels: Flags) -> tuple[Counts, Counts]:
-    """(blocks, T, COARSE) of all and of positives."""
+def coarse_of(scores: NDArray[np.float32], labels: Flags, space: Space = "logit") -> tuple[Counts, Counts]:
+    """(blocks, T, COARSE) of all and of positives, in bins that fit the first block."""
+    first = scores[:, 0].astype(np.float16).astype(np.float64)
+    edges = coarse_edges(first.min(axis=1), first.max(axis=1), space)
     pairs = [histograms(scores[:, block], labels[:, block]) for block in range(scores.shape[1])]
-    everything, positive = (np.stack([coarse(pair[which], EDGES) for pair in pairs]) for which in (0, 1))
+    everything, positive = (
+        np.stack([[coarse(pair[which][t : t + 1], row)[0] for t, row in enumerate(edges)] for pair in pairs])
+        for which in (0, 1)
+    )
     return everything, positive
+
+
+def drawn_as(deviations: Floats, judged: Evaluation) -> Resampled:
+    """Both figures deviate like this."""
+    exact = judged.scores.roc_auc, judged.scores.pr_auc
+    return Resampled(deviations, deviations, *exact, np.full(4, LEAST_BLOCKS))
 
 
 def evaluation(scores: NDArray[np.float32], labels: Flags) -> Evaluation:
@@ -71,7 +81,8 @@ def test_figures_of_replicates() -> None:
 def test_equal_blocks_leave_no_doubt() -> None:
     scores, labels = simulate(np.random.default_rng(1), 1)
     scores, labels = scores.repeat(15, axis=1), labels.repeat(15, axis=1)
-    drawn = resampled(*coarse_of(scores, labels), replicates=50, seed=0)
+    counts = coarse_of(scores, labels)
+    drawn = resampled(*counts, replicates=50, seed=0, distinct=(counts[0].sum(axis=0) > 0).astype(np.int64))
     judged = evaluation(scores, labels)
     found = intervals_of(drawn, judged, 15)
     for figure in FIGURES:
@@ -106,10 +117,12 @@ def test_a_marker_without_positives_in_the_drawn_blocks() -> None:
     judged = evaluation(scores, labels)
     found = intervals_of(drawn, judged, 12)
     assert list(found.classes) == ["TFBS"]
-    assert np.isfinite(found.markers["pr_auc"]).all(axis=1).tolist() == [True, True, False, False]
+    assert drawn.positive_blocks.tolist() == [1, 12, 0, 12]
+    assert np.isfinite(found.markers["pr_auc"]).all(axis=1).tolist() == [False, True, False, False]
     compared = difference(judged, judged, drawn, drawn)
     assert list(compared.classes) == ["TFBS"]
     assert np.isnan(compared.markers["pr_auc"][2:]).all()
+    assert np.isnan(compared.markers["pr_auc"][0, 1:]).all()
 
 
 def test_coarse_figures_are_close_to_exact_ones() -> None:
@@ -160,9 +173,9 @@ def test_intervals_stay_between_0_and_1() -> None:
     found = intervals_of(resampled(*coarse_of(scores, labels), replicates=99, seed=0), judged, 12)
     assert found.markers["pr_auc"].tolist() == [[1, 1]] * 4
     wide = np.tile(np.linspace(-2, 2, 400)[:, None], 4)
-    for drawn, ends in ((Resampled(wide, wide), [0, 1]), (Resampled(wide / 4, wide / 4), [0.525, 1])):
+    for drawn, ends in ((drawn_as(wide, judged), [0, 1]), (drawn_as(wide / 4, judged), [0.525, 1])):
         np.testing.assert_allclose(intervals_of(drawn, judged, 12).markers["roc_auc"], [ends] * 4, atol=1e-12)
-    compared = difference(judged, judged, Resampled(wide, wide), Resampled(-wide, -wide))
+    compared = difference(judged, judged, drawn_as(wide, judged), drawn_as(-wide, judged))
     assert compared.markers["roc_auc"].tolist() == [[0, -1, 1]] * 4
     assert compared.classes["TFBS"]["roc_auc"][2] == 0.5
     assert (found.blocks, found.block_length, found.replicates, found.seed) == (12, 300, 400, 0)
@@ -232,3 +245,51 @@ def test_a_class_is_compared_over_markers_that_are_defined_in_both() -> None:
     value, around, _ = difference(one, other, *draws).classes["TFBS"]["pr_auc"]
     assert value == one.scores.pr_auc[1] - other.scores.pr_auc[1]
     assert around.low < value < around.high
+
+
+SCALES: list[tuple[Space, float, float]] = [
+    ("logit", -5, 1), ("logit", -5, 0.02), ("logit", -20, 0.8), ("logit", 0, 2), ("probability", 5e-4, 1e-4),
+    ("probability", 0.5, 0.1), ("score", 1050, 15), ("score", 11, 0.3), ("score", 0, 5),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("space", "middle", "spread"), SCALES)
+def test_intervals_are_as_wide_as_those_of_exact_figures(space: Space, middle: float, spread: float) -> None:
+    """Whatever the scale of the scores: scikit-learn on weighted positions is the oracle."""
+    random = np.random.default_rng(9)
+    frequent = random.normal(0, 0.7, (1, 20, 1))
+    labels = random.random((1, 20, 300)) < 1 / (1 + np.exp(2 - frequent))
+    scores = (middle + spread * (random.normal(0, 1, labels.shape) + 1.2 * labels)).astype(np.float32)
+    if space == "probability":
+        scores = scores.clip(0, 1)
+    drawn = resampled(*coarse_of(scores, labels, space), replicates=150, seed=2)
+    weights = np.random.default_rng(2).multinomial(20, np.full(20, 1 / 20), size=150)
+    halves = scores.astype(np.float16).astype(np.float64).ravel()
+    for figure, oracle in (("roc_auc", roc_auc_score), ("pr_auc", average_precision_score)):
+        exact = [oracle(labels.ravel(), halves, sample_weight=weight.repeat(300)) for weight in weights]
+        widths = [np.diff(np.percentile(each, (2.5, 97.5)))[0] for each in (exact, drawn.of(figure)[:, 0])]
+        assert widths[1] == pytest.approx(widths[0], rel=0.12)
+        assert drawn.sure(figure, np.array([oracle(labels.ravel(), halves)])).all()
+
+
+def test_bins_that_are_too_coarse_give_no_interval() -> None:
+    """The first block told nothing of the others."""
+    scores, labels = simulate(np.random.default_rng(5), 15)
+    scores[:, 1:] += 100
+    judged, drawn = evaluation(scores, labels), resampled(*coarse_of(scores, labels), replicates=50, seed=0)
+    assert not drawn.sure("pr_auc", judged.scores.pr_auc).any()
+    assert np.isnan(intervals_of(drawn, judged, 15).markers["pr_auc"]).all()
+
+
+def test_figures_of_ties_are_exact() -> None:
+    """As many bins as scores: the figures they deviate from are the exact ones."""
+    scores, labels = simulate(np.random.default_rng(7), 15)
+    scores = np.round(scores * 4) / 4
+    counts = histograms(scores.reshape(4, -1), labels.reshape(4, -1))
+    everything, positive = coarse_of(scores, labels)
+    drawn = resampled(
+        everything, positive, replicates=2, seed=0, distinct=(everything.sum(axis=0) > 0).astype(np.int64)
+    )
+    exact = scores_of(*counts, "logit")
+    np.testing.assert_allclose(drawn.coarse_pr_auc, exact.pr_auc, rtol=0, atol=2e-3)
+    np.testing.assert_allclose(drawn.coarse_roc_auc, exact.roc_auc, rtol=0, atol=2e-3)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from key_histograms import coarse
+from key_histograms import coarse, key_of
 from key_histograms import histograms as histograms_of
 
 from dilannot.data.batch import LabelIntervals
@@ -13,7 +13,7 @@ from dilannot.errors import DilannotError
 from dilannot.genome.intervals import runs
 from dilannot.metrics import histograms as module
 from dilannot.metrics.histograms import Counts, ScoreHistograms, _OnDevice
-from dilannot.metrics.keys import COARSE, HIGHEST, KEYS, LOWEST, ZERO, Space, coarse_edges, key_values
+from dilannot.metrics.keys import COARSE, HIGHEST, KEYS, LOWEST, ZERO, Space, coarse_edges, drawn_edges, key_values
 
 SPACES: list[Space] = ["logit", "probability", "score"]
 
@@ -66,10 +66,14 @@ def test_every_score_is_counted(space: Space, length: int, threads: int) -> None
     everything, positives = by_hand(scores, positive, mask)
     assert (histograms.everything == 3 * everything).all()
     assert (histograms.positive == 3 * positives).all()
-    edges = coarse_edges(space)
-    for block, times in enumerate((1, 2)):
-        assert (histograms.coarse_everything[block] == times * coarse(everything, edges)).all()
-        assert (histograms.coarse_positive[block] == times * coarse(positives, edges)).all()
+    assert histograms.edges is not None
+    for marker, edges in enumerate(histograms.edges):
+        for block, times in enumerate((1, 2)):
+            of_block = (histograms.coarse_everything[block, marker], histograms.coarse_positive[block, marker])
+            for found, counts in zip(of_block, (everything, positives), strict=True):
+                assert (found == times * coarse(counts[marker : marker + 1], edges)[0]).all()
+        occupied = (everything[marker : marker + 1] > 0).astype(np.uint32)
+        assert (histograms.distinct()[marker] == coarse(occupied, edges)[0]).all()
 
 
 @pytest.mark.parametrize("space", SPACES)
@@ -78,11 +82,16 @@ def test_a_gpu_counts_the_same(space: Space, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(module, "_ON_A_GPU", 4_000)
     scores, positive, mask = example(5)
     there, here = ScoreHistograms(4, space=space, blocks=3), ScoreHistograms(4, space=space, blocks=3)
-    counting = _OnDevice(there, torch.device("cpu"))
-    for block in (0, 2):
-        counting.update(torch.from_numpy(scores).half(), labels_of(positive), torch.from_numpy(mask), block)
-        here.update(torch.from_numpy(scores), labels_of(positive), torch.from_numpy(mask), block)
-    counting.bring(there)
+    there._there, there._first = _OnDevice(there, torch.device("cpu")), 0
+    for block in (0, 0, 2):
+        if block:
+            there._choose_edges()
+        given = labels_of(positive), torch.from_numpy(mask), block
+        there._there.update(torch.from_numpy(scores).half(), *given, there.edges)
+        here.update(torch.from_numpy(scores), *given)
+    there.collect()
+    here.collect()
+    assert (there.edges == here.edges).all()
     for name in ("everything", "positive", "coarse_everything", "coarse_positive"):
         assert (getattr(there, name) == getattr(here, name)).all(), name
 
@@ -91,13 +100,12 @@ def test_a_gpu_counts_the_same(space: Space, monkeypatch: pytest.MonkeyPatch) ->
 @settings(deadline=None, max_examples=30)
 def test_parts_add_up_to_the_whole(seed: int, cut: int) -> None:
     scores, positive, mask = example(seed, size=6, length=200)
-    whole, one, other = (ScoreHistograms(4, blocks=1) for _ in range(3))
+    whole, one, other = (ScoreHistograms(4) for _ in range(3))
     for histograms, rows in ((whole, slice(None)), (one, slice(cut)), (other, slice(cut, None))):
         if len(scores[rows]):
             histograms.update(torch.from_numpy(scores[rows]), labels_of(positive[rows]), torch.from_numpy(mask[rows]))
-    other += one
-    for name in ("everything", "positive", "coarse_everything", "coarse_positive", "positions"):
-        assert np.array_equal(getattr(whole, name), getattr(other, name)), name
+    assert np.array_equal(whole.everything, one.everything + other.everything)
+    assert np.array_equal(whole.positive, one.positive + other.positive)
 
 
 def test_extreme_scores_keep_their_order() -> None:
@@ -138,10 +146,56 @@ def test_more_positions_than_bits_are_refused() -> None:
 
 
 @pytest.mark.parametrize("space", SPACES)
-def test_coarse_bins_cover_all_keys_and_cut_no_zero(space: Space) -> None:
-    edges = coarse_edges(space)
+def test_drawn_bins_cover_all_keys_and_cut_no_zero(space: Space) -> None:
+    edges = drawn_edges(space)
     assert edges[0] == 0
     assert edges[-1] == KEYS
     assert len(edges) == COARSE + 1
     assert (np.diff(edges) > 0).all()
     assert ZERO not in edges
+
+
+BOUNDS = [
+    (-8.0, -1.0),
+    (-5.0, -5.0),
+    (-30.0, -17.0),
+    (-1.0, 3.0),
+    (0.0, 1.0),
+    (1000.0, 1100.0),
+    (np.nan, np.nan),
+    (-np.inf, np.inf),
+]
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_coarse_bins_cover_all_keys_and_tell_those_seen_apart(space: Space) -> None:
+    edges = coarse_edges(*np.array(BOUNDS).T, space)
+    assert edges.shape == (len(BOUNDS), COARSE + 1)
+    assert (edges[:, 0] == 0).all()
+    assert (edges[:, -1] == KEYS).all()
+    assert (np.diff(edges) >= 0).all()
+    assert ZERO not in edges
+    for (low, high), row in zip(BOUNDS, edges, strict=True):
+        if np.isfinite(low):
+            first, last = key_of(np.array([low, high]))
+            inside = np.unique(row[(row > first) & (row <= last)])
+            assert len(inside) >= min(150, (last - first) * 0.9), (low, high)
+
+
+def test_bins_are_those_of_the_first_block_whatever_the_batches() -> None:
+    scores, positive, mask = example(3, size=6)
+    found = []
+    for parts in ([3], [1, 2], [2, 3], [0, 3]):
+        histograms = ScoreHistograms(4, blocks=2)
+        for rows, block in [(slice(a, b), 0) for a, b in zip([0, *parts], [*parts, 3], strict=True)] + [
+            (slice(3, 6), 1)
+        ]:
+            if len(scores[rows]):
+                given = labels_of(positive[rows]), torch.from_numpy(mask[rows]), block
+                histograms.update(torch.from_numpy(scores[rows]), *given)
+        histograms.finish()
+        found.append(histograms)
+    for other in found[1:]:
+        assert (other.edges == found[0].edges).all()
+        assert (other.coarse_everything == found[0].coarse_everything).all()
+        assert (other.coarse_positive == found[0].coarse_positive).all()

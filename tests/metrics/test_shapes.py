@@ -9,7 +9,7 @@ from key_histograms import Counts, Flags, coarse, histograms, key_of, scored
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from dilannot.metrics.keys import COARSE, KEYS, Space, coarse_edges, key_values, probabilities
+from dilannot.metrics.keys import COARSE, KEYS, Space, drawn_edges, key_values, probabilities
 from dilannot.metrics.scores import scores_of
 from dilannot.metrics.shapes import CALIBRATION_EDGES, POINTS, shapes_of
 
@@ -80,7 +80,7 @@ def test_a_recall_that_is_just_reached_counts() -> None:
 def test_distributions(space: Space) -> None:
     everything, positive = example(space)[2]
     shapes = shapes_of(everything, positive, space)
-    edges = coarse_edges(space)
+    edges = drawn_edges(space)
     np.testing.assert_array_equal(shapes.everything, coarse(everything, edges))
     np.testing.assert_array_equal(shapes.positive, coarse(positive, edges))
     assert shapes.score.shape == (COARSE,)

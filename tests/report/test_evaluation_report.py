@@ -22,13 +22,14 @@ from dilannot.data.published import published_markers
 from dilannot.data.published_scores import ALL, PROTOCOLS, deepsea_means, published_scores
 from dilannot.errors import DilannotError
 from dilannot.evaluation import Evaluation, Range
+from dilannot.metrics.bootstrap import FIGURES
 from dilannot.metrics.thresholds import Operating
 from dilannot.report import page, text
 from dilannot.report.content import Column, Panels, Table, interval, shown
 from dilannot.report.evaluation import evaluation_report, write_evaluation_report
 from dilannot.report.evaluation_concerns import find_concerns
 from dilannot.report.evaluation_published import known_markers as recognised
-from dilannot.report.evaluation_words import run_names, setting
+from dilannot.report.evaluation_words import setting, short_names
 from dilannot.report.tiny import HEIGHT, WIDTH, tiny_curves
 
 NAN = float("nan")
@@ -244,6 +245,7 @@ ODD: dict[str, Callable[[], Evaluation]] = {
     "no protocol": lambda: replace(make_evaluation(own_markers(2, "TFBS")), protocol={}),
     "nothing counted": lambda: _empty(make_evaluation(own_markers(2, "TFBS"))),
     "hostile": hostile,
+    "nothing known": lambda: nothing_known(make_evaluation(own_markers(6, "TFBS", "DNase"))),
 }
 
 
@@ -300,6 +302,43 @@ def with_interval(evaluation: Evaluation, low: float) -> Evaluation:
     return replace(evaluation, intervals=replace(evaluation.intervals, classes=classes))
 
 
+def unsure(evaluation: Evaluation, rows: list[int]) -> Evaluation:
+    """Without intervals of some markers."""
+    assert evaluation.intervals is not None
+    markers = {figure: values.copy() for figure, values in evaluation.intervals.markers.items()}
+    for values in markers.values():
+        values[rows] = NAN
+    return replace(evaluation, intervals=replace(evaluation.intervals, markers=markers))
+
+
+def nothing_known(evaluation: Evaluation) -> Evaluation:
+    """Beside another, and no interval anywhere though blocks were drawn."""
+    every = list(range(len(evaluation.markers)))
+    assert evaluation.intervals is not None
+    none: Any = {name: dict.fromkeys(FIGURES, Range(NAN, NAN)) for name in evaluation.intervals.classes}
+    found = compared(unsure(evaluation, every), [evaluation])
+    [difference] = found.differences
+    markers = {figure: values * [1, NAN, NAN] for figure, values in difference.markers.items()}
+    classes: Any = {
+        name: {figure: (value, Range(NAN, NAN), NAN) for figure, (value, _, _) in figures.items()}
+        for name, figures in difference.classes.items()
+    }
+    assert found.intervals is not None
+    found = replace(found, intervals=replace(found.intervals, classes=none))
+    return replace(found, differences=[replace(difference, markers=markers, classes=classes)])
+
+
+def test_intervals_that_are_not_known_are_not_shown() -> None:
+    found = nothing_known(sound())
+    parsed = Parsed(page.render(evaluation_report(found)))
+    against = next(table for table in parsed.tables if table[0][0] == "against")
+    assert against[1][2:7] == ["+0.000", "–", "–", "–", "–"]
+    assert "outside intervals" not in parsed.text
+    assert "(None)" not in page.render(evaluation_report(found))
+    classes = next(table for table in parsed.tables if table[0][:2] == ["class", "markers"])
+    assert {row[3] for row in classes[1:]} == {"–"}
+
+
 def one_guess(evaluation: Evaluation) -> Evaluation:
     values = evaluation.scores.pr_auc.copy()
     values[2] = evaluation.scores.base_rate[2]
@@ -340,6 +379,8 @@ def test_nothing_to_worry_about() -> None:
         (lambda e: replace(e, intervals=None), "No intervals", ""),
         (lambda e: with_blocks(e, 6), "Intervals rest on 6 blocks", "50,000 nt"),
         (one_guess, "1 marker no better than a guess", "m2"),
+        (lambda e: unsure(e, [2, 4]), "2 markers without intervals", "m2, m4. Positives lie in fewer than 10 blocks"),
+        (lambda e: unsure(few_positives(e), [3]), "1 marker without intervals", "m3."),
         (few_positives, "1 marker with fewer than 50 positive positions", "m3 (12)"),
         (predicted_too_much, "Probabilities are far off", "TFBS"),
         (
@@ -358,10 +399,26 @@ def test_concerns(change: Any, what: str, detail: str) -> None:
 def test_runs_go_by_names_that_tell_them_apart() -> None:
     markers = own_markers(2, "TFBS")
     best = make_evaluation(markers, subject="/a/run")
-    assert run_names(compared(best, [replace(best, subject="/b/run")])) == ["/a/run", "/b/run"]
-    last = replace(best, protocol={"weights": "last"})
-    assert run_names(compared(best, [last])) == ["/a/run (best 5)", "/a/run (last)"]
-    assert len(set(run_names(compared(best, [best, best])))) == 3
+    assert compared(best, [replace(best, subject="/b/run")]).run_names == ["/a/run", "/b/run"]
+    last = replace(best, protocol={"weights": "last", "epoch": 7})
+    assert compared(best, [last]).run_names == ["/a/run (best 5)", "/a/run (last 7)"]
+    assert compared(best, [best]).run_names == ["/a/run (1)", "/a/run (2)"]
+    assert compared(best, [replace(best, subject="/a/run_low")]).run_names == ["/a/run (best 5)", "/a/run_low (best 5)"]
+    long = [replace(best, subject=f"/{'a' * 40}/{name}/{'b' * 40}") for name in "xyz"]
+    assert len(set(short_names(compared(long[0], long[1:])))) == 3
+
+
+def test_thresholds_that_were_chosen_on_other_scores_are_said_to_be() -> None:
+    def said(**protocol: Any) -> str:
+        found = make_evaluation(own_markers(2, "TFBS"))
+        return " ".join(text.render(evaluation_report(replace(found, protocol={**found.protocol, **protocol}))).split())
+
+    words = "They were chosen on scores of {}, and are applied unchanged."
+    assert "applied unchanged" not in said()
+    assert "applied unchanged" not in said(bin=200, output="window")
+    assert words.format("one strand") in said(bin=200, output="window", rc=True)
+    assert words.format("single nucleotides") in said(bin=200, output="dense")
+    assert words.format("single nucleotides and one strand") in said(bin=200, rc=True)
 
 
 @pytest.mark.parametrize(

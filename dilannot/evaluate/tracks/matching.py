@@ -90,12 +90,18 @@ def _name(path: Path) -> str:
 def match(found: Sequence[Found], inputs: Inputs, asked: Sequence[str], tracks: Path, progress: Progress) -> Matched:
     """Tracks with their peaks, in the order of the tracks, those asked for; what has no counterpart is warned of.
 
+    One track and one peak file belong together whatever they are called.
+
     Raises
     ------
     DilannotError
         No track has a peak file, or none that is asked for.
     """
-    partner = {0: 0} if len(found) == len(inputs.markers) == 1 else _partners(found, inputs)
+    partner = _partners(found, inputs)
+    if not partner and len(found) == len(inputs.markers) == 1:
+        partner = {0: 0}
+        track, judge = repr(found[0].path.name), repr(inputs.files[0].name)
+        progress.warn(f"judging {track} by {judge}: their names differ")
     if not partner:
         there, wanted = ([each.name for each in side] for side in (found, inputs.markers))
         raise DilannotError(

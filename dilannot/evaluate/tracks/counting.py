@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from dilannot.compiled import compiled
 from dilannot.errors import DilannotError
-from dilannot.evaluate.track_places import Bounds, Places, Stretches
+from dilannot.evaluate.tracks.places import Places, Stretches
 from dilannot.formats.bigwig_reader import BigWig
-from dilannot.genome.intervals import Positions, merge, runs
+from dilannot.genome.intervals import Bounds, Positions
 from dilannot.metrics.histograms import ScoreHistograms
-from dilannot.metrics.keys import ZERO, Space, coarse_bins
+from dilannot.metrics.keys import KEYS, ZERO, Space
 
 Missing = Literal["zero", "skip"]
 Range = tuple[float, float]
@@ -25,7 +25,6 @@ Runs = tuple[Positions, Positions, NDArray[np.floating]]
 _LARGEST = 65_504.0  # of half precision
 _SMALL = 2.0**-8  # smaller scores than this at most would lose digits
 _LEAST = 2.0**-149  # of single precision
-_LAID_OUT = 1 << 24  # units
 
 
 class Track:
@@ -97,14 +96,15 @@ def count_track(
     row: int,
     scale: float,
 ) -> Range:
-    """Fill a marker's row of `histograms`; units without a value have the score 0.
+    """Fill a marker's row of `histograms`, which have edges; units without a value have the score 0.
 
     Returns
     -------
     low, high
         Least and highest value that was judged; infinite, the wrong way round, where there was none.
     """
-    coarse = coarse_bins(histograms.space).astype(np.int64)
+    assert histograms.edges is not None
+    coarse = np.searchsorted(histograms.edges[row], np.arange(KEYS), "right") - 1
     counted = (
         (histograms.everything[row], histograms.coarse_everything[:, row]),
         (histograms.positive[row], histograms.coarse_positive[:, row]),
@@ -137,7 +137,7 @@ def _count_as_zeros(stretches: Stretches, counts: NDArray[np.uint32], by_block: 
     np.add.at(by_block[:, place], stretches.block, widths.astype(np.uint32))
 
 
-def keys_of(values: NDArray[np.floating], scale: float) -> NDArray[np.int64]:
+def keys_of(values: NDArray[np.floating], scale: float | NDArray[np.float64]) -> NDArray[np.int64]:
     """Keys of scores; what lies beyond half precision gets the key of its last number, -0.0 that of 0.0."""
     with np.errstate(over="ignore"):
         scaled = values.astype(np.float64) * scale
@@ -145,30 +145,6 @@ def keys_of(values: NDArray[np.floating], scale: float) -> NDArray[np.int64]:
     keys = np.where(bits & 0x8000, 0xFFFF - bits, bits + 0x8000)
     keys[keys == ZERO - 1] = ZERO
     return keys
-
-
-def with_a_value(
-    files: Iterable[Path], judged: Mapping[str, Bounds], unit: int, each: Callable[..., Iterable[object]]
-) -> dict[str, Bounds]:
-    """Units at which some of the files has a value; `each` maps a function over the files."""
-    paths, found = list(files), {}
-    for contig, (starts, ends) in judged.items():
-        parts = []
-        for at in range(int(starts[0]), int(ends[-1]), _LAID_OUT):
-            if np.searchsorted(ends, at, "right") == np.searchsorted(starts, at + _LAID_OUT, "left"):
-                continue  # nothing here is judged
-            there = np.zeros(min(_LAID_OUT, int(ends[-1]) - at), bool)
-
-            def fill(path: Path, at: int = at, there: NDArray[np.bool_] = there, contig: str = contig) -> None:
-                with BigWig(path) as file:
-                    for first, last, _ in Track(file, unit, "skip").runs(contig, at, at + len(there)):
-                        lay_down(first - at, last - at, there)  # type: ignore[no-untyped-call]
-
-            for _ in each(fill, paths):
-                pass
-            parts.append(np.stack(runs(there)) + at)
-        found[contig] = merge(*np.concatenate(parts, axis=1))
-    return found
 
 
 @compiled(
@@ -190,13 +166,6 @@ def count_runs(start, end, key, first, last, block, coarse, at, counts, by_block
             by_block[block[place], coarse[zero]] -= np.uint32(width)
             place += 1
     return at
-
-
-@compiled("void(int64[::1], int64[::1], boolean[::1])")
-def lay_down(start, end, there):  # type: ignore[no-untyped-def]
-    """Set what lies in runs."""
-    for i in range(len(start)):
-        there[start[i] : end[i]] = True
 
 
 @compiled(

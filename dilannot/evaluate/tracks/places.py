@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +11,8 @@ import numpy as np
 from dilannot.errors import DilannotError
 from dilannot.evaluate.blocks import block_length_of
 from dilannot.formats.indexed_fasta import Genome
-from dilannot.genome.intervals import Interval, Positions, merge, runs, split_into_windows
+from dilannot.genome.intervals import Bounds, Positions, both, merge, runs, split_into_windows
 from dilannot.genome.sequence import N
-
-Bounds = tuple[Positions, Positions]  # starts and ends, sorted and disjoint
 
 MOST = (1 << 32) - 1  # units that histograms count
 _FETCHED = 1 << 24  # bases looked at together
@@ -72,29 +70,6 @@ class Places:
             starts, ends = merge(stretches.start, stretches.end)
             digest.update(f"\n{name}\n".encode() + starts.astype("<i8").tobytes() + ends.astype("<i8").tobytes())
         return digest.hexdigest()
-
-
-def both(ones: Bounds, others: Bounds) -> tuple[Positions, Positions, Positions]:
-    """What lies in both of two sets of sorted disjoint stretches.
-
-    Returns
-    -------
-    starts, ends, source
-        Sorted; the row of `ones` that each is a part of.
-    """
-    first = np.searchsorted(others[1], ones[0], "right")
-    count = np.maximum(np.searchsorted(others[0], ones[1], "left") - first, 0)
-    source = np.repeat(np.arange(len(ones[0])), count)
-    other = first[source] + np.arange(len(source)) - np.repeat(np.cumsum(count) - count, count)
-    return np.maximum(ones[0][source], others[0][other]), np.minimum(ones[1][source], others[1][other]), source
-
-
-def by_contig(intervals: Sequence[Interval]) -> dict[str, Bounds]:
-    """Merged stretches of each contig, contigs in the order in which they come."""
-    found: dict[str, list[tuple[int, int]]] = {}
-    for interval in filter(len, intervals):  # a bigWig may know an empty contig
-        found.setdefault(interval.contig, []).append((interval.start, interval.end))
-    return {name: merge(*np.array(bounds, np.int64).reshape(-1, 2).T) for name, bounds in found.items()}
 
 
 def meeting(ones: Mapping[str, Bounds], others: Mapping[str, Bounds]) -> dict[str, Bounds]:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from dilannot.errors import DilannotError
-from dilannot.evaluate.track_places import Bounds, Places
+from dilannot.evaluate.tracks.places import Places
 from dilannot.formats.bed import Records, read_intervals
-from dilannot.genome.intervals import merge, split_into_windows
+from dilannot.genome.intervals import Bounds, merge, split_into_windows
 
 
 def labels_of(path: Path, lengths: Mapping[str, int], places: Places) -> dict[str, Bounds]:
