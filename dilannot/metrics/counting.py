@@ -125,9 +125,13 @@ def count_window(  # type: ignore[no-untyped-def]
                 own, other, first, last, everything[t], coarse_everything[t], edges[t]
             )
             seen[t, 0], seen[t, 1] = max(min(low, first) - _MORE, 0), min(max(high, last) + _MORE, _KEYS)
+        left = np.int64(0)
         for label in range(first_label[t], first_label[t + 1]):
             for i in range(label_start[label], label_end[label]):
                 if known[i]:
-                    key = _key_of(np.int64(bits[i]))  # type: ignore[no-untyped-call]
-                    positive[t, key] += np.uint32(1)
-                    coarse_positive[t, bin_of(edges[t], key)] += np.uint32(1)  # type: ignore[no-untyped-call]
+                    own[bits[i]] += np.uint32(1)
+                    left += 1
+        if left:
+            _move(  # type: ignore[no-untyped-call]
+                own, other, seen[t, 0], seen[t, 1], positive[t], coarse_positive[t], edges[t]
+            )
