@@ -156,7 +156,7 @@ def main() -> int:
     scores = COMPARED * POSITIONS
     share = 100 * (forward["with metrics"] / forward["forward"] - 1)
     table = [
-        f"{MARKERS} markers, torch {torch.__version__}; times on one thread but for the last rows, which have two.",
+        f"{MARKERS} markers, torch {torch.__version__}; times on one thread, those of whole commands on two.",
         "",
         "| | scores | seconds | scores a second |",
         "|---|---:|---:|---:|",

@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from dilannot.errors import DilannotError
+from dilannot.formats.indexed_fasta import Genome
 from dilannot.genome.intervals import Interval
+from dilannot.genome.sequence import Codes, N
 from dilannot.genome.tiles import Context, Tile, cover, cover_bins, cover_overlapping, cover_windows
 from dilannot.models.pieces import bias_of, pieces
 from dilannot.run import Run
@@ -161,6 +164,14 @@ class Bins:
             other: Tensor = self.network(other_strand(windows))[:, :, 0].sigmoid()
             return probabilities.add_(other).mul_(0.5)
         return probabilities
+
+
+def codes_of(genome: Genome, tile: Tile) -> Codes:
+    """Base codes of a tile; N where it leaves its contig."""
+    length = genome.contigs[tile.contig].length
+    inside = genome.fetch(tile.contig, max(0, tile.read_start), min(length, tile.read_end))
+    before, after = max(0, -tile.read_start), max(0, tile.read_end - length)
+    return np.pad(inside, (before, after), constant_values=N) if before or after else inside
 
 
 def other_strand(sequence: Tensor) -> Tensor:

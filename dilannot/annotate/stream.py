@@ -28,7 +28,7 @@ from dilannot.formats.indexed_fasta import Genome
 from dilannot.genome.sequence import Codes, N
 from dilannot.genome.tiles import Tile
 from dilannot.progress import Progress
-from dilannot.walk import Walk
+from dilannot.walk import Walk, codes_of
 
 _ON_A_GPU = 3  # streams, for the threads that use it at the same time; the others pack
 _NO_MEMORY = ("ALLOC_FAILED", "can't allocate memory")  # in errors that have no class of their own
@@ -126,13 +126,9 @@ class Engine:
                 yield batch
 
     def _read(self, tile: Tile) -> Codes:
-        """Base codes of a tile; N where it leaves its contig."""
         self._go_on()
-        length = self.genome.contigs[tile.contig].length
         with self._reading:
-            inside = self.genome.fetch(tile.contig, max(0, tile.read_start), min(length, tile.read_end))
-        before, after = max(0, -tile.read_start), max(0, tile.read_end - length)
-        return np.pad(inside, (before, after), constant_values=N) if before or after else inside
+            return codes_of(self.genome, tile)
 
     def _predict(self, batch: Sequence[tuple[Tile, Codes]], encoders: Sequence[TileEncoder]) -> None:
         """Fill the encoders, with as many tiles at a time as the device has memory for."""

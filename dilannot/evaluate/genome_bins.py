@@ -18,9 +18,7 @@ from dilannot.evaluate.scoring import Scored, to_logits
 from dilannot.evaluate.windows import Rows, Windows
 from dilannot.formats.indexed_fasta import Genome
 from dilannot.genome.intervals import Interval
-from dilannot.genome.sequence import N
-from dilannot.genome.tiles import Tile
-from dilannot.walk import Walk
+from dilannot.walk import Walk, codes_of
 
 _STRETCH = 25_000  # nt that are predicted together; bins farther apart are not
 _AT_ONCE = 64  # bins whose positions are gathered together
@@ -76,17 +74,12 @@ class GenomeBins:
         made = torch.empty(self.markers, len(region), device=self.device)
         length = self.genome.contigs[region.contig].length
         for tile in self.walk.tiles(region, length):
-            sequence = torch.from_numpy(self._read(tile, length))[None].to(self.device)
+            sequence = torch.from_numpy(codes_of(self.genome, tile))[None].to(self.device)
             first, last = tile.keep_start - tile.read_start, tile.keep_end - tile.read_start
             for start, some in self.walk.predict(sequence, first, last):
                 at = tile.read_start + start - region.start
                 made[:, at : at + some.shape[2]] = some[0]
         return made
-
-    def _read(self, tile: Tile, length: int) -> NDArray[np.uint8]:
-        """Base codes of a tile; N where it leaves its contig."""
-        inside = self.genome.fetch(tile.contig, max(0, tile.read_start), min(length, tile.read_end))
-        return np.pad(inside, (max(0, -tile.read_start), max(0, tile.read_end - length)), constant_values=N)
 
 
 def _means(probabilities: Tensor, starts: NDArray[np.int64], width: int) -> Tensor:
