@@ -125,7 +125,7 @@ def against_forward(run: Run, network: nn.Module, data: Dataset, repeats: int) -
             piece.logits.add_(bias[:, None])
 
     def counted() -> None:
-        histograms.update(*scorer(Batch({"sequence": sequence}, batch.targets, batch.mask)), block=3)
+        histograms.update(*scorer(Batch({"sequence": sequence}, batch.targets, batch.mask), histograms.room), block=3)
 
     return medians({"forward": forward, "with metrics": counted}, repeats)
 

@@ -191,6 +191,7 @@ def _print(result: Evaluation, replicates: int, as_json: bool, progress: Progres
         more = [f"{difference.classes[name]['pr_auc'][0]:+.3f}" for difference in result.differences]
         rows.append([f"mean of {mean.markers}", name, *_figures(mean.roc_auc, mean.pr_auc, mean.base_rate), "", *more])
     print_table(columns, rows, title=_title(result), text_columns=2)
+    progress.say(_title(result))
     for line in _said(result, replicates):
         progress.say(line)
     if result.undefined:
@@ -201,7 +202,11 @@ def _title(result: Evaluation) -> str:
     told = result.protocol
     if "split" not in told:
         return f"{result.subject}: {told['positions']:,} positions"
-    return f"{told['split']} split: {told['windows']:,} windows, weights of epoch {told['epoch']}"
+    learnt = " (the network learnt from these)" if told["split"] in ("train", "all") else ""
+    return (
+        f"{told['split']} split{learnt}: {told['windows']:,} windows, {told['positions']:,} "
+        f"{'positions' if told['bin'] == 1 else 'bins'}, weights of epoch {told['epoch']}"
+    )
 
 
 def _figures(roc: float, pr: float, base: float) -> list[str]:
@@ -224,4 +229,5 @@ def _said(result: Evaluation, replicates: int) -> Iterator[str]:
             yield f"{name}: PR AUC {value:+.3f} against {other}{around}"
         if difference.known():
             better, worse = difference.better()
-            yield f"against {other}: {better} markers better, {worse} worse, outside their intervals"
+            chance = f"by chance alone about {0.025 * difference.known():.0f} of either"
+            yield f"against {other}: {better} markers better, {worse} worse, outside their intervals ({chance})"

@@ -24,7 +24,7 @@ from dilannot.evaluate.windows import Windows, choose_windows
 from dilannot.evaluation import Evaluation
 from dilannot.formats.indexed_fasta import Genome
 from dilannot.genome.tiles import Context
-from dilannot.metrics.histograms import ScoreHistograms
+from dilannot.metrics.histograms import Room, ScoreHistograms, highest
 from dilannot.metrics.scores import Floats
 from dilannot.models import context_of
 from dilannot.models.inference import for_inference
@@ -82,6 +82,9 @@ def evaluate(
     check_thresholds(protocol.thresholds, probabilities=True)
     record, where = read_run(run), choose_device(device)
     records = [record, *map(read_run, others)]
+    for each in records[1:]:
+        if each.folder.resolve() == record.folder.resolve():
+            progress.warn(f"{each.folder} is the run itself: it differs in nothing")
     with Dataset(dataset or record.recorded_file("dataset", "evaluate")) as data:
         for each in records:
             check_dataset(each, data, given=dataset is not None or each is not record, progress=progress)
@@ -129,15 +132,16 @@ class _Ready:
         Where they come from -> (T,) probabilities.
     told
         How it is judged, in the order it is told.
-    score
-        Scores all windows, once the network is where it belongs.
+    probe, score
+        Score the first windows, whatever the batch size, and all, once the network is where it belongs.
     """
 
     run: Run
     network: torch.nn.Module
     thresholds: dict[str, Floats]
     told: dict[str, Any]
-    score: Callable[[], Iterator[Scored]]
+    probe: Callable[[Room], Iterator[Scored]]
+    score: Callable[[Room], Iterator[Scored]]
 
 
 def _prepare(run: Run, asked: _Asked) -> _Ready:
@@ -151,35 +155,39 @@ def _prepare(run: Run, asked: _Asked) -> _Ready:
     genome = None
     if reads_genome(run, asked.windows.data):
         genome = asked.genome or run.recorded_file("genome", "evaluate")
-        score = _around_bins(run, network, context_of(loaded.network), genome, asked)
+        probe = score = _around_bins(run, network, context_of(loaded.network), genome, asked)
     else:
-        score = _in_windows(run, network, asked)
-    return _Ready(run, network, thresholds, _told(run, loaded, genome, asked), score)
+        probe, score = _in_windows(run, network, asked)
+    return _Ready(run, network, thresholds, _told(run, loaded, genome, asked), probe, score)
 
 
 def _around_bins(
     run: Run, network: torch.nn.Module, context: Context | None, genome: Path, asked: _Asked
-) -> Callable[[], Iterator[Scored]]:
+) -> Callable[[Room], Iterator[Scored]]:
     walk = walk_of(network, run, context, both_strands=asked.protocol.both_strands)
     bins = GenomeBins(asked.windows, Genome(genome, asked.progress), walk, len(asked.markers), asked.device)
     bins.check()
-    return bins.scored
+    return lambda _: bins.scored()
 
 
-def _in_windows(run: Run, network: torch.nn.Module, asked: _Asked) -> Callable[[], Iterator[Scored]]:
+def _in_windows(
+    run: Run, network: torch.nn.Module, asked: _Asked
+) -> tuple[Callable[[Room], Iterator[Scored]], Callable[[Room], Iterator[Scored]]]:
     data, protocol = asked.windows.data, asked.protocol
     scorer = scorer_for(run, network, data, len(asked.markers), protocol.bin_length, protocol.both_strands)
     size = asked.batch_size or max(1, _AT_ONCE // data.length)
-    return partial(score_windows, asked.windows, scorer, size, asked.device)
+    probe, score = (partial(score_windows, asked.windows, scorer, each, asked.device) for each in (1, size))
+    return probe, score
 
 
 def _judge(ready: _Ready, asked: _Asked) -> Judged:
     data, protocol = asked.windows.data, asked.protocol
     network = ready.network.to(asked.device)  # in place: `score` has the same one
-    histograms = ScoreHistograms(len(asked.markers), blocks=len(asked.windows.blocks))
     total = None if reads_genome(ready.run, data) else asked.windows.count * data.length
     with predicting(network), full_precision(), asked.progress.task(f"evaluating {ready.run.folder}", total) as task:
-        for scored in ready.score():
+        shift = highest(next(ready.probe(Room())).scores)
+        histograms = ScoreHistograms(len(asked.markers), blocks=len(asked.windows.blocks), shift=shift)
+        for scored in ready.score(histograms.room):
             histograms.update(scored.scores, scored.labels, scored.mask, scored.block)
             task.advance(scored.nucleotides)
     histograms.finish()

@@ -51,7 +51,8 @@ def judge(
         Of the resampling.
     """
     everything, positive, space = histograms.everything, histograms.positive, histograms.space
-    scores = scores_of(everything, positive, space)
+    shift = histograms.shift
+    scores = scores_of(everything, positive, space, shift)
     drawn = around = None
     if replicates and histograms.blocks >= LEAST_BLOCKS:
         drawn = resampled(
@@ -62,7 +63,7 @@ def judge(
             drawn, scores, markers, blocks=histograms.blocks, block_length=block_length, replicates=replicates,
             seed=seed,
         )  # fmt: skip
-    points = [operating_point(name, values, everything, positive, space) for name, values in thresholds.items()]
-    shapes = shapes_of(everything, positive, space)
+    points = [operating_point(name, values, everything, positive, space, shift) for name, values in thresholds.items()]
+    shapes = shapes_of(everything, positive, space, shift)
     told = {**protocol, "positions": scores.positions}
     return Judged(Evaluation(subject, space, told, list(markers), scores, shapes, around, points), drawn)

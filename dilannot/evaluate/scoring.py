@@ -37,7 +37,7 @@ class Scored:
     block
         Which block of the genome it lies in.
     scores, labels, mask
-        (N, T, L) in a `Room`, until the next batch; their label intervals; (N, L) what counts.
+        (N, T, L), those in half precision in a `Room` and less its shift; their label intervals; (N, L) what counts.
     nucleotides
         Of sequence that was looked at.
     """
@@ -49,15 +49,17 @@ class Scored:
     nucleotides: int
 
 
-Scorer = Callable[[Batch], tuple[Tensor, LabelIntervals, Tensor]]
+Scorer = Callable[[Batch, Room], tuple[Tensor, LabelIntervals, Tensor]]
 
 
-def score_windows(windows: Windows, scorer: Scorer, batch_size: int, device: torch.device) -> Iterator[Scored]:
-    """All windows, `batch_size` at a time; never of two blocks together."""
+def score_windows(
+    windows: Windows, scorer: Scorer, batch_size: int, device: torch.device, room: Room
+) -> Iterator[Scored]:
+    """All windows, `batch_size` at a time; never of two blocks together. Scores may lie in the room, until the next."""
     for block, rows in parts(windows, batch_size):
         batch = windows.batch(rows)
         sequence = batch.inputs["sequence"].to(device)
-        scores, labels, mask = scorer(Batch({"sequence": sequence}, batch.targets, batch.mask))
+        scores, labels, mask = scorer(Batch({"sequence": sequence}, batch.targets, batch.mask), room)
         yield Scored(block, scores, labels, mask, sequence.numel())
 
 
@@ -71,7 +73,7 @@ def scorer_for(run: Run, network: nn.Module, data: Dataset, markers: int, bin_le
     """
     if run.output == "window":
         if data.task == "window":
-            return lambda batch: (_bins(network, batch, rc), batch.targets, batch.mask)
+            return lambda batch, _: (_bins(network, batch, rc), batch.targets, batch.mask)
         if bin_length != run.window:
             raise DilannotError(
                 f"decides on bins of {run.window:,} nt, and {data.path} has a label for every nucleotide",
@@ -79,14 +81,13 @@ def scorer_for(run: Run, network: nn.Module, data: Dataset, markers: int, bin_le
                 remedy=f"use --bin {run.window}",
             )
         walk, margin = walk_of(network, run, None, both_strands=rc), (run.length - run.window) // 2
-        return lambda batch: _as_bins(batch, _window_network(walk, batch, margin), markers, bin_length)
-    room = Room()
+        return lambda batch, _: _as_bins(batch, _window_network(walk, batch, margin), markers, bin_length)
     if bin_length == 1 and not rc:
-        return lambda batch: (_dense(network, batch, markers, room), batch.targets, batch.mask)
+        return lambda batch, room: (_dense(network, batch, markers, room), batch.targets, batch.mask)
     walk = walk_of(network, run, None, training_windows=True, both_strands=rc)
     if bin_length == 1:
-        return lambda batch: (_both_strands(walk, batch, markers, room), batch.targets, batch.mask)
-    return lambda batch: _as_bins(
+        return lambda batch, room: (_both_strands(walk, batch, markers, room), batch.targets, batch.mask)
+    return lambda batch, _: _as_bins(
         batch, to_logits(binned_means(_whole(walk, batch, markers), bin_length)), markers, bin_length
     )
 
@@ -106,8 +107,10 @@ def _dense(network: nn.Module, batch: Batch, markers: int, room: Room) -> Tensor
     sequence, bias = batch.inputs["sequence"], bias_of(network)
     size, length = sequence.shape
     scores = room.of(size, markers, length, sequence.device)
+    shift = room.shift(markers, sequence.device)[:, None]
     for piece in pieces(network, sequence, 0, length):
-        logits = piece.logits if bias is None else piece.logits.add_(bias[:, None])
+        # What an unknown network gives may be its own: it is left as it is.
+        logits = piece.logits - shift if bias is None else piece.logits.add_(bias[:, None] - shift)
         scores[:, :, piece.start : piece.end] = logits
     return scores
 
@@ -115,8 +118,9 @@ def _dense(network: nn.Module, batch: Batch, markers: int, room: Room) -> Tensor
 def _both_strands(walk: Walk, batch: Batch, markers: int, room: Room) -> Tensor:
     size, length = batch.inputs["sequence"].shape
     scores = room.of(size, markers, length, batch.inputs["sequence"].device)
+    shift = room.shift(markers, scores.device)[:, None]
     for start, probabilities in walk.predict(batch.inputs["sequence"], 0, length):
-        scores[:, :, start : start + probabilities.shape[2]] = to_logits(probabilities)
+        scores[:, :, start : start + probabilities.shape[2]] = to_logits(probabilities).sub_(shift)
     return scores
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from dilannot.data.batch import LabelIntervals
 from dilannot.data.dataset import Dataset
-from dilannot.metrics.histograms import ScoreHistograms
+from dilannot.metrics.histograms import ScoreHistograms, highest
 from dilannot.predict import predicting
 from dilannot.progress import Progress
 from dilannot.ranks import Ranks
@@ -46,11 +47,16 @@ def score_split(
     histograms, loss
         The mean loss over unmasked positions x markers is NaN when no `loss` was given.
     """
-    histograms = ScoreHistograms(len(dataset.markers))
     losses, positions, windows = 0.0, 0, len(dataset.rows(split))
     ranks = ranks or Ranks(0, 1, 0, device)
     shares = dataset.batches(split, batch_size * ranks.count, rank=ranks.rank, ranks=ranks.count)
     with predicting(network), progress.task(f"evaluating {split}", windows * dataset.length) as task:
+        histograms = ScoreHistograms(len(dataset.markers))
+        if windows:
+            first = dataset.batch(dataset.rows(split)[:1]).to(device)
+            histograms = ScoreHistograms(
+                len(dataset.markers), shift=np.array(ranks.of_first(highest(network(**first.select(inputs))).tolist()))
+            )
         for step, batch in enumerate(shares, 1):
             batch = batch.to(device)
             logits = network(**batch.select(inputs))

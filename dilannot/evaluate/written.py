@@ -12,7 +12,7 @@ import numpy as np
 from dilannot.errors import DilannotError, printable
 from dilannot.evaluation import FORMAT, FORMAT_VERSION, Difference, Evaluation, Range
 from dilannot.metrics.bootstrap import FIGURES
-from dilannot.outputs import check_distinct, check_new_file, write_json, write_text
+from dilannot.outputs import check_distinct, check_new_file, check_writable, nearest_folder, write_json, write_text
 
 SUFFIXES = (".tsv", ".json")
 COLUMNS = (
@@ -44,6 +44,8 @@ def check_files(stem: Path, others: Sequence[Path], force: bool) -> tuple[Path, 
         raise DilannotError("is no file name", where=f"--output {stem}", remedy="give a name without extension")
     table, record = (stem.with_name(stem.name + suffix) for suffix in SUFFIXES)
     files = [table, record, *others]
+    for folder in {nearest_folder(file.parent) for file in files}:
+        check_writable(folder)
     for number, file in enumerate(files):
         check_new_file(file, force=force)
         check_distinct(file, files[:number])

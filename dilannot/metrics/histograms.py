@@ -22,13 +22,23 @@ from dilannot.metrics.keys import COARSE, HIGHEST, KEYS, LOWEST, Space, coarse_e
 Counts = NDArray[np.uint32]
 
 _MOST = (1 << 32) - 1  # positions that 32 bits count: more than any vertebrate has
+_TOGETHER = 64  # markers whose scores are shifted at a time
+_FAR = 30.0  # logits beyond which probabilities are 0 or 1
+_HIGH = 1_000  # one in so many scores is higher than what is taken from them
 _ON_A_GPU = 1 << 24  # scores whose places are made at a time, eight bytes each
 
 
 class Room:
-    """A place for the scores of one batch, used again by the next: new memory costs more than counting its scores."""
+    """A place for the scores of one batch, used again by the next: new memory costs more than counting its scores.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    shift
+        (T,) what is taken from scores before they are rounded, see `ScoreHistograms`.
+    """
+
+    def __init__(self, shift: NDArray[np.float64] | None = None) -> None:
+        self._shift = None if shift is None else torch.from_numpy(shift).float()
         self._kept = torch.empty(0, dtype=torch.float16)
 
     def of(self, size: int, markers: int, length: int, device: torch.device) -> Tensor:
@@ -38,19 +48,28 @@ class Room:
             self._kept = torch.empty(needed, dtype=torch.float16, device=device)
         return self._kept[:needed].view(markers, size, length).transpose(0, 1)
 
+    def shift(self, markers: int, device: torch.device) -> Tensor:
+        """(T,) what is taken from scores."""
+        return (torch.zeros(markers) if self._shift is None else self._shift).to(device)
+
     def put(self, scores: Tensor) -> Tensor:
-        """(N, T, L) scores in half precision."""
+        """(N, T, L) scores less the shift, in half precision."""
         size, markers, length = scores.shape
-        return self.of(size, markers, length, scores.device).copy_(scores)
+        room, shift = self.of(size, markers, length, scores.device), self.shift(markers, scores.device)
+        for begin in range(0, markers, _TOGETHER):
+            some = slice(begin, begin + _TOGETHER)
+            room[:, some] = scores[:, some] if self._shift is None else scores[:, some] - shift[some, None]
+        return room
 
 
 @dataclass(slots=True)
 class ScoreHistograms:
     """How often each score was given, to all positions and to the positive ones.
 
-    A score counts as the half-precision number next to it. Histograms of parts add up to that of the whole, whatever
-    the order, the batches and the processes. Pages that no score falls on take no memory. Coarse bins fit a marker's
-    scores in the first block.
+    A score, less its marker's `shift`, counts as the half-precision number next to it: these lie closest around 0, so
+    that a shift to where the highest scores lie tells most of those apart that decide about precision. Histograms of
+    parts add up to that of the whole, whatever the order, the batches and the processes. Pages that no score falls on
+    take no memory. Coarse bins fit a marker's scores in the first block.
 
     Attributes
     ----------
@@ -60,6 +79,10 @@ class ScoreHistograms:
         What the scores are.
     blocks
         Parts of the genome that are counted coarsely each, for intervals; 0 does without.
+    shift
+        (T,) taken from scores before they are rounded; nothing is without it.
+    room
+        Where scores are put, so that `update` need not copy them.
     edges
         (T, COARSE + 1) keys at which coarse bins begin; without them they are chosen after the first block.
     everything, positive
@@ -74,6 +97,7 @@ class ScoreHistograms:
     space: Space = "logit"
     blocks: int = 0
     edges: NDArray[np.int64] | None = None
+    shift: NDArray[np.float64] | None = None
     everything: Counts = field(init=False)
     positive: Counts = field(init=False)
     coarse_everything: Counts = field(init=False)
@@ -82,9 +106,10 @@ class ScoreHistograms:
     _seen: NDArray[np.int64] = field(init=False)
     _first: int | None = None  # block
     _there: _OnDevice | None = None
-    _room: Room = field(default_factory=Room)
+    room: Room = field(init=False)
 
     def __post_init__(self) -> None:
+        self.room = Room(self.shift)
         self._seen = np.tile(np.array([KEYS, 0]), (self.markers, 1))
         self.everything, self.positive = (_sparse_zeros(self.markers, KEYS) for _ in range(2))
         coarse = self.blocks, self.markers, COARSE
@@ -96,7 +121,7 @@ class ScoreHistograms:
         Parameters
         ----------
         scores
-            (N, T, L); best in half precision and in a `Room`.
+            (N, T, L); those in half precision were put into the `room` by the caller, less the shift.
         labels
             Where they are positive.
         mask
@@ -109,7 +134,7 @@ class ScoreHistograms:
         DilannotError
             More positions than can be counted.
         """
-        halves = scores if scores.dtype == torch.float16 else self._room.put(scores)
+        halves = scores if scores.dtype == torch.float16 else self.room.put(scores)
         self.positions += int(mask.sum())
         if self.positions > _MOST:
             raise DilannotError(
@@ -218,6 +243,13 @@ def _sparse_zeros(rows: int, columns: int) -> Counts:
         with suppress(OSError):  # a kernel without any
             memory.madvise(mmap.MADV_NOHUGEPAGE)
     return np.frombuffer(memory, np.uint32, rows * columns).reshape(rows, columns)
+
+
+def highest(scores: Tensor) -> NDArray[np.float64]:
+    """(T,) which score one in a thousand of (N, T, L) is higher than: a good `shift`."""
+    flat = scores.float().transpose(0, 1).reshape(scores.shape[1], -1)
+    found = flat.topk(max(1, flat.shape[1] // _HIGH)).values[:, -1]
+    return torch.nan_to_num(found).clamp(-_FAR, _FAR).cpu().double().numpy()
 
 
 def side_by_side(labels: LabelIntervals, length: int) -> LabelIntervals:

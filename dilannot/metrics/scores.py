@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dilannot.compiled import compiled
-from dilannot.metrics.keys import KEYS, Space, probabilities
-from dilannot.metrics.steps import lower_borders, steps_of
+from dilannot.metrics.keys import Space
+from dilannot.metrics.steps import lower_border, steps_of
 
 CALIBRATION_BINS = 15  # of the calibration error
 
@@ -59,8 +58,10 @@ class Scores:
         return np.isfinite(self.pr_auc)
 
 
-def scores_of(everything: NDArray[np.uint32], positive: NDArray[np.uint32], space: Space) -> Scores:
-    """All figures, as scikit-learn computes them from the same half-precision scores.
+def scores_of(
+    everything: NDArray[np.uint32], positive: NDArray[np.uint32], space: Space, shift: Floats | None = None
+) -> Scores:
+    """All figures, as scikit-learn computes them from the same rounded scores.
 
     Parameters
     ----------
@@ -68,6 +69,8 @@ def scores_of(everything: NDArray[np.uint32], positive: NDArray[np.uint32], spac
         (T, KEYS) histograms of the scores of all positions and of the positive ones.
     space
         What the scores are.
+    shift
+        (T,) what was taken from them before they were counted.
 
     Returns
     -------
@@ -75,12 +78,14 @@ def scores_of(everything: NDArray[np.uint32], positive: NDArray[np.uint32], spac
         AUCs and F1 are NaN without positives or without negatives. Of scores beyond [0, 1] that should be
         probabilities there is no log loss and no calibration error.
     """
-    tables = _tables(space)
     figures = np.full((6, len(everything)), np.nan)
-    best = np.full(len(everything), -1)
-    for marker, steps in enumerate(steps_of(everything, positive)):
-        own = steps.keys, steps.called, steps.found
-        best[marker] = _figures(*own, *tables, figures[:, marker])  # type: ignore[no-untyped-call]
+    thresholds = np.full(len(everything), np.nan)
+    for marker, steps in enumerate(steps_of(everything, positive, shift)):
+        best = _figures(  # type: ignore[no-untyped-call]
+            steps.called, steps.found, *_meanings(steps.probabilities(space)), figures[:, marker]
+        )
+        if best >= 0:
+            thresholds[marker] = lower_border(int(steps.keys[best]), space, 0.0 if shift is None else shift[marker])
     roc, average, trapezoid, f1, loss, error = figures
     positions = int(everything[0].sum(dtype=np.int64)) if len(everything) else 0
     positives = positive.sum(axis=1, dtype=np.int64)
@@ -92,40 +97,35 @@ def scores_of(everything: NDArray[np.uint32], positive: NDArray[np.uint32], spac
         pr_auc=average,
         pr_auc_trapezoid=trapezoid,
         best_f1=f1,
-        best_f1_threshold=np.where(best >= 0, lower_borders(space)[best], np.nan),
+        best_f1_threshold=thresholds,
         log_loss=loss,
         calibration_error=error,
     )
 
 
-@cache
-def _tables(space: Space) -> tuple[Floats, Floats, Floats, NDArray[np.int64]]:
-    """(KEYS,) each: probability, loss where positive and where not, bin of the calibration error."""
-    if space == "score":
-        unknown = np.full(KEYS, np.nan)
-        return unknown, unknown, unknown, np.zeros(KEYS, np.int64)
-    probability = probabilities(space)
+def _meanings(probability: Floats) -> tuple[Floats, Floats, Floats, NDArray[np.int64]]:
+    """(m,) each: probability, loss where positive and where not, bin of the calibration error."""
     least = np.finfo(np.float64).eps
     if_positive, if_not = (-np.log(np.clip(each, least, 1 - least)) for each in (probability, 1 - probability))
     place = np.minimum(np.nan_to_num(probability) * CALIBRATION_BINS, CALIBRATION_BINS - 1)
     return probability, if_positive, if_not, place.astype(np.int64)
 
 
-@compiled("int64(int64[::1], int64[::1], int64[::1], float64[::1], float64[::1], float64[::1], int64[::1], float64[:])")
-def _figures(keys, called, found, probability, if_positive, if_not, bins, to):  # type: ignore[no-untyped-def]
-    """Put the figures of one marker's steps into `to` (6,), and return the lowest key called at the best F1, or -1.
+@compiled("int64(int64[::1], int64[::1], float64[::1], float64[::1], float64[::1], int64[::1], float64[:])")
+def _figures(called, found, probability, if_positive, if_not, bins, to):  # type: ignore[no-untyped-def]
+    """Put the figures of one marker's steps into `to` (6,), and return the step with the best F1, or -1.
 
     Products are made of floats: that of two counts may pass 64 bits.
     """
-    if len(keys) == 0:
+    if len(called) == 0:
         return np.int64(-1)
     best, best_f1 = np.int64(-1), 0.0
     positives, positions = np.float64(found[-1]), np.float64(called[-1])
     roc, average, trapezoid, loss = 0.0, 0.0, 0.0, 0.0
     excess = np.zeros(CALIBRATION_BINS)
     true_before, called_before, precision_before = 0.0, 0.0, 1.0
-    for i in range(len(keys)):
-        key, true, calls = keys[i], np.float64(found[i]), np.float64(called[i])
+    for i in range(len(called)):
+        true, calls = np.float64(found[i]), np.float64(called[i])
         new, hits = calls - called_before, true - true_before
         misses, precision = new - hits, true / calls
         roc += misses * (true + true_before) / 2
@@ -133,9 +133,9 @@ def _figures(keys, called, found, probability, if_positive, if_not, bins, to):  
         trapezoid += hits * (precision + precision_before) / 2
         f1 = 2 * true / (positives + calls)
         if f1 > best_f1:
-            best, best_f1 = key, f1
-        loss += hits * if_positive[key] + misses * if_not[key]
-        excess[bins[key]] += hits - new * probability[key]
+            best, best_f1 = np.int64(i), f1
+        loss += hits * if_positive[i] + misses * if_not[i]
+        excess[bins[i]] += hits - new * probability[i]
         true_before, called_before, precision_before = true, calls, precision
     to[4], to[5] = loss / positions, np.abs(excess).sum() / positions
     if positives == 0 or positives == positions:

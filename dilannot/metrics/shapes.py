@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dilannot.metrics.keys import COARSE, HIGHEST, KEYS, LOWEST, Space, drawn_edges, key_values, probabilities
+from dilannot.metrics.keys import COARSE, HIGHEST, LOWEST, Space, drawn_edges, key_values
 from dilannot.metrics.scores import Floats
 from dilannot.metrics.steps import Steps, steps_of
 
@@ -49,7 +48,9 @@ class Shapes:
     calibration_predicted: Floats
 
 
-def shapes_of(everything: NDArray[np.uint32], positive: NDArray[np.uint32], space: Space) -> Shapes:
+def shapes_of(
+    everything: NDArray[np.uint32], positive: NDArray[np.uint32], space: Space, shift: Floats | None = None
+) -> Shapes:
     """Curves, distributions and calibration of every marker.
 
     The precision at a recall is that of the highest threshold that finds as much (at recall 0: anything), as in average
@@ -62,6 +63,8 @@ def shapes_of(everything: NDArray[np.uint32], positive: NDArray[np.uint32], spac
         (T, KEYS) histograms of the scores of all positions and of the positive ones.
     space
         What the scores are.
+    shift
+        (T,) what was taken from them before they were counted.
 
     Returns
     -------
@@ -75,11 +78,12 @@ def shapes_of(everything: NDArray[np.uint32], positive: NDArray[np.uint32], spac
     edges = np.array(CALIBRATION_EDGES if calibrated else ())
     bins = len(CALIBRATION_EDGES) - 1 if calibrated else 0
     calibration = np.zeros((3, markers, bins))
-    place = np.searchsorted(drawn_edges(space), np.arange(KEYS), "right") - 1
-    for marker, steps in enumerate(steps_of(everything, positive)):
+    borders = key_values()[drawn_edges(space)[1:-1]]
+    for marker, steps in enumerate(steps_of(everything, positive, shift)):
         if steps.positives and steps.negatives:
             curves[:, marker] = _precision(steps), _true_positive_rate(steps, false_positive_rate)
-        counts[:, marker] = [np.bincount(place[steps.keys], each, COARSE) for each in steps.each()]
+        place = np.searchsorted(borders, steps.numbers, "right")
+        counts[:, marker] = [np.bincount(place, each, COARSE) for each in steps.each()]
         if calibrated:
             calibration[:, marker] = _calibration(steps, space)
     return Shapes(
@@ -114,20 +118,12 @@ def _true_positive_rate(steps: Steps, false_positive_rate: Floats) -> Floats:
     return rate
 
 
-@cache
-def _calibration_bins(space: Space) -> NDArray[np.int64]:
-    """(KEYS,) which bin each key lies in."""
-    after = np.searchsorted(CALIBRATION_EDGES, probabilities(space), "right")
-    return np.clip(after - 1, 0, len(CALIBRATION_EDGES) - 2)
-
-
 def _calibration(steps: Steps, space: Space) -> Floats:
     """(3, K) positions, positives and the sum of probabilities in each bin."""
-    probability = probabilities(space)[steps.keys]
-    bins = len(CALIBRATION_EDGES) - 1
+    probability, bins = steps.probabilities(space), len(CALIBRATION_EDGES) - 1
     if np.isnan(probability).any():
         return np.zeros((3, bins))
-    place = _calibration_bins(space)[steps.keys]
+    place = np.clip(np.searchsorted(CALIBRATION_EDGES, probability, "right") - 1, 0, bins - 1)
     counts, hits = steps.each()
     return np.array([np.bincount(place, each, bins) for each in (counts, hits, counts * probability)])
 

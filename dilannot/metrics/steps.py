@@ -24,11 +24,14 @@ class Steps:
     ----------
     keys
         (m,) lowest key that is called; both zeros are one score, with the key of -0.0.
+    numbers
+        (m,) the scores of those keys.
     called, found
         (m,) positions called from there on, and the positive ones among them.
     """
 
     keys: NDArray[np.int64]
+    numbers: NDArray[np.float64]
     called: NDArray[np.int64]
     found: NDArray[np.int64]
 
@@ -42,18 +45,31 @@ class Steps:
         """All there are."""
         return int(self.called[-1]) - self.positives if len(self.called) else 0
 
+    def probabilities(self, space: Space) -> NDArray[np.float64]:
+        """(m,) what the scores mean; NaN where they are no probabilities."""
+        if space == "logit":
+            return sigmoid(self.numbers)
+        inside = (self.numbers >= 0) & (self.numbers <= 1) & (space == "probability")
+        return np.where(inside, self.numbers, np.nan)
+
     def each(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(m,) positions with just that score, and the positive ones."""
         return np.diff(self.called, prepend=0), np.diff(self.found, prepend=0)
 
 
-def steps_of(everything: NDArray[np.uint32], positive: NDArray[np.uint32]) -> Iterator[Steps]:
-    """Those of each marker, from (T, KEYS) histograms of all positions and of the positive ones."""
+def steps_of(
+    everything: NDArray[np.uint32], positive: NDArray[np.uint32], shift: NDArray[np.float64] | None = None
+) -> Iterator[Steps]:
+    """Those of each marker, from (T, KEYS) histograms of all positions and of the positive ones.
+
+    `shift` (T,) was taken from scores before they were counted.
+    """
     everything, positive = (np.ascontiguousarray(counts, np.uint32) for counts in (everything, positive))
     room = tuple(np.empty(KEYS, np.int64) for _ in range(3))
-    for row, hits in zip(everything, positive, strict=True):
+    for marker, (row, hits) in enumerate(zip(everything, positive, strict=True)):
         length = _descend(row, hits, row.view(np.uint64), *room)  # type: ignore[no-untyped-call]
-        yield Steps(*(column[:length].copy() for column in room))
+        keys, called, found = (column[:length].copy() for column in room)
+        yield Steps(keys, key_values()[keys] + (0 if shift is None else shift[marker]), called, found)
 
 
 @compiled("int64(uint32[::1], uint32[::1], uint64[::1], int64[::1], int64[::1], int64[::1])")
@@ -77,12 +93,29 @@ def _descend(everything, positive, words, keys, called, found):  # type: ignore[
     return steps
 
 
-@cache
-def lower_borders(space: Space) -> NDArray[np.float64]:
-    """(KEYS,) the threshold from which on each key is called: the least score that counts as it, as a probability.
+def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The probabilities of logits."""
+    with np.errstate(over="ignore"):
+        return 1 / (1 + np.exp(-logits))
 
-    `score >= threshold` calls just those single-precision scores that round to this half-precision number or a higher
-    one. A score midway between two rounds to the even one.
+
+def lower_borders(space: Space) -> NDArray[np.float64]:
+    """(KEYS,) the threshold from which on each key is called: the least score that counts as it, as a probability."""
+    return sigmoid(lower_numbers(space)) if space == "logit" else lower_numbers(space)
+
+
+def lower_border(key: int, space: Space, shift: float) -> float:
+    """The threshold from which on one key is called, of scores that `shift` was taken from."""
+    number = np.array([lower_numbers(space)[key] + shift])
+    return float(sigmoid(number)[0] if space == "logit" else number[0])
+
+
+@cache
+def lower_numbers(space: Space) -> NDArray[np.float64]:
+    """(KEYS,) the least number that counts as each key.
+
+    `number >= border` holds for just those single-precision numbers that round to this half-precision one or a higher
+    one. A number midway between two rounds to the even one.
     """
     finite = np.clip(np.nan_to_num(key_values(), nan=0, posinf=np.inf, neginf=-np.inf), -_BEYOND, _BEYOND)
     lower = np.concatenate((finite[:1], (finite[:-1] + finite[1:]) / 2))
@@ -91,9 +124,6 @@ def lower_borders(space: Space) -> NDArray[np.float64]:
     key = np.arange(KEYS)
     odd = np.where(key < ZERO, key % 2 == 0, key % 2 == 1) & (key > LOWEST) & (key <= HIGHEST)
     lower[odd] = np.nextafter(lower[odd].astype(np.float32), np.float32(np.inf))
-    if space == "logit":
-        with np.errstate(over="ignore"):
-            return 1 / (1 + np.exp(-lower))
     if space == "probability":
         lower[ZERO - 1 : ZERO + 1] = 0  # not a little less: nothing is there
     return lower

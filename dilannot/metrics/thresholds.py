@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from dilannot.metrics.keys import HIGHEST, LOWEST, Space
 from dilannot.metrics.scores import Floats
-from dilannot.metrics.steps import Steps, lower_borders, steps_of
+from dilannot.metrics.steps import Steps, lower_border, lower_numbers, steps_of
 
 Rule = Literal["break-even", "best-f1", "fdr-5", "fdr-10"]
 RULES: tuple[Rule, ...] = ("break-even", "best-f1", "fdr-5", "fdr-10")
 
 _DIGITS = 6  # significant ones, to which a threshold may have been rounded; single precision has more
+_CERTAIN = 36.74  # from this logit on a probability is 1 to the last digit
 _WITHIN = 0.49  # of a key's width: rounding is never taken for more
 
 
@@ -33,7 +34,9 @@ class Operating:
     recall: Floats
 
 
-def thresholds_of(everything: NDArray[np.uint32], positive: NDArray[np.uint32], space: Space) -> dict[Rule, Floats]:
+def thresholds_of(
+    everything: NDArray[np.uint32], positive: NDArray[np.uint32], space: Space, shift: Floats | None = None
+) -> dict[Rule, Floats]:
     """The least score to call, as a probability where there is one, by each rule.
 
     `break-even` calls as many positions as are positive, or nearly: there precision is recall. `best-f1` has the
@@ -46,21 +49,23 @@ def thresholds_of(everything: NDArray[np.uint32], positive: NDArray[np.uint32], 
         (T, KEYS) histograms of the scores of all positions and of the positive ones.
     space
         What the scores are.
+    shift
+        (T,) what was taken from them before they were counted.
 
     Returns
     -------
     dict
         Rule -> (T,), NaN for markers without positives, and where no threshold does what the rule asks.
     """
-    lower = lower_borders(space)
     chosen = {rule: np.full(len(everything), np.nan) for rule in RULES}
-    for marker, steps in enumerate(steps_of(everything, positive)):
+    for marker, steps in enumerate(steps_of(everything, positive, shift)):
         if not steps.positives:
             continue
         for rule in RULES:
             step = _choose(rule, steps)
             if step is not None:
-                chosen[rule][marker] = lower[steps.keys[step]]
+                moved = 0.0 if shift is None else float(shift[marker])
+                chosen[rule][marker] = lower_border(int(steps.keys[step]), space, moved)
     return chosen
 
 
@@ -77,7 +82,12 @@ def _choose(rule: Rule, steps: Steps) -> int | None:
 
 
 def operating_point(
-    rule: str, threshold: Floats, everything: NDArray[np.uint32], positive: NDArray[np.uint32], space: Space
+    rule: str,
+    threshold: Floats,
+    everything: NDArray[np.uint32],
+    positive: NDArray[np.uint32],
+    space: Space,
+    shift: Floats | None = None,
 ) -> Operating:
     """Precision and recall of calls `score >= threshold`.
 
@@ -97,6 +107,8 @@ def operating_point(
         (T, KEYS) histograms of the scores of all positions and of the positive ones.
     space
         What the scores are.
+    shift
+        (T,) what was taken from them before they were counted.
 
     Returns
     -------
@@ -104,7 +116,7 @@ def operating_point(
         Precision is NaN where nothing is called, recall where nothing is positive, both where there is no threshold.
     """
     precision, recall = (np.full(len(threshold), np.nan) for _ in range(2))
-    first = lowest_called(threshold, space)
+    first = lowest_called(threshold, space, shift)
     for marker in np.flatnonzero(~np.isnan(threshold)):
         called, found = (
             int(counts[marker, first[marker] : HIGHEST + 1].sum(dtype=np.int64)) for counts in (everything, positive)
@@ -115,15 +127,21 @@ def operating_point(
     return Operating(rule, threshold, precision, recall)
 
 
-def lowest_called(threshold: Floats, space: Space) -> NDArray[np.int64]:
+def lowest_called(threshold: Floats, space: Space, shift: Floats | None = None) -> NDArray[np.int64]:
     """(T,) lowest key that each threshold calls; see `operating_point`."""
-    lower = lower_borders(space)[LOWEST : HIGHEST + 1]
-    highest = len(lower) - 1
-    inside = np.clip(np.searchsorted(lower, threshold, "right") - 1, 0, highest)
-    width = lower[np.minimum(inside + 1, highest)] - lower[inside]
+    lower = lower_numbers(space)[LOWEST : HIGHEST + 1]
     size = np.where(np.isfinite(threshold), np.abs(threshold), 0)
     last_digit = np.where(size > 0, 10 ** (np.floor(np.log10(np.maximum(size, 1e-300))) - _DIGITS + 1), 0)
-    nudged = threshold + np.minimum(0.501 * last_digit, _WITHIN * width)
+    number, lost = threshold, 0.501 * last_digit
+    if space == "logit":
+        with np.errstate(divide="ignore", invalid="ignore"):
+            number = np.minimum(np.log(threshold) - np.log1p(-threshold), _CERTAIN)
+            lost = np.nan_to_num(lost / (threshold * (1 - threshold)), nan=0.0)
+    number = number if shift is None else number - shift
+    highest = len(lower) - 1
+    inside = np.clip(np.searchsorted(lower, number, "right") - 1, 0, highest)
+    with np.errstate(invalid="ignore"):  # the lowest key reaches to minus infinity
+        width = np.where(inside < highest, lower[np.minimum(inside + 1, highest)] - lower[inside], 0)
+    nudged = number + np.where(np.isfinite(number), np.minimum(lost, _WITHIN * width), 0)
     inside = np.clip(np.searchsorted(lower, nudged, "right") - 1, 0, highest)
-    # Of keys with the same border, as of probabilities that are 1 to the last digit, the lowest.
     return np.searchsorted(lower, lower[inside], "left") + LOWEST

@@ -153,5 +153,6 @@ def _calibration(evaluation: Evaluation) -> Iterator[Concern]:
     if far:
         yield Concern(
             "Probabilities are far off",
-            f"On average: {'; '.join(far)}. Ranks and AUCs do not suffer; thresholds given as probabilities do.",
+            f"On average: {'; '.join(far)}. Ranks, and so AUCs, do not depend on it; "
+            "thresholds given as probabilities do.",
         )

@@ -195,7 +195,7 @@ class Loop:
                     together=self._leave_together,
                 )
         self._check_finite("validation loss", loss)
-        counted = histograms.everything, histograms.positive, histograms.space
+        counted = histograms.everything, histograms.positive, histograms.space, histograms.shift
         means = class_means(scores_of(*counted), self.data.markers)
         loss, *pr_aucs = self.ranks.of_first([loss, *(mean.pr_auc for mean in means.values())])
         steps = total_steps(self.data, self.settings, self.ranks.count)

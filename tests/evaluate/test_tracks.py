@@ -630,4 +630,4 @@ def test_tracks_without_any_value_are_warned_of(world: World) -> None:
     heard = Heard()
     judged = world.judge(regions=["chrEmpty"], progress=heard)
     assert judged.histograms.everything[:, 1 << 15].tolist() == [700] * 3
-    assert heard.warned[-1] == "no value where it is judged has 'A_ctcf.bw', 'B_dnase.bw', 'C_h3k4me3.bw'"
+    assert heard.warned[-1] == "3 of the tracks have no value here: 'A_ctcf.bw', 'B_dnase.bw', 'C_h3k4me3.bw'"

@@ -7,13 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from key_histograms import coarse, key_of
 from key_histograms import histograms as histograms_of
+from sklearn.metrics import auc, average_precision_score, log_loss, precision_recall_curve, roc_auc_score
 
 from dilannot.data.batch import LabelIntervals
 from dilannot.errors import DilannotError
 from dilannot.genome.intervals import runs
 from dilannot.metrics import histograms as module
-from dilannot.metrics.histograms import Counts, ScoreHistograms, _OnDevice
+from dilannot.metrics.histograms import Counts, ScoreHistograms, _OnDevice, highest
 from dilannot.metrics.keys import COARSE, HIGHEST, KEYS, LOWEST, ZERO, Space, coarse_edges, drawn_edges, key_values
+from dilannot.metrics.scores import scores_of
+from dilannot.metrics.thresholds import operating_point, thresholds_of
 
 SPACES: list[Space] = ["logit", "probability", "score"]
 
@@ -199,3 +202,33 @@ def test_bins_are_those_of_the_first_block_whatever_the_batches() -> None:
         assert (other.edges == found[0].edges).all()
         assert (other.coarse_everything == found[0].coarse_everything).all()
         assert (other.coarse_positive == found[0].coarse_positive).all()
+
+
+@pytest.mark.parametrize(("middle", "spread"), [(-4.0, 0.01), (-4.0, 1.0), (-9.0, 2.0), (0.0, 0.3)])
+def test_rounding_hardly_matters_once_scores_are_shifted(middle: float, spread: float) -> None:
+    """Those of a network that has hardly learnt anything are nearly the same: around -4, half precision has 1/256."""
+    random = np.random.default_rng(0)
+    labels = random.random((2, 3, 40_000)) < 0.02
+    scores = (middle + spread * (random.normal(0, 1, labels.shape) + 1.5 * labels)).astype(np.float32)
+    mask = torch.ones(2, 40_000, dtype=torch.bool)
+    shift = highest(torch.from_numpy(scores[:1]))
+    histograms = ScoreHistograms(3, shift=shift)
+    for first in (0, 1):
+        some = slice(first, first + 1)
+        histograms.update(torch.from_numpy(scores[some]), labels_of(labels[some]), mask[some])
+    histograms.finish()
+    counted = histograms.everything, histograms.positive, histograms.space, shift
+    found, chosen = scores_of(*counted), thresholds_of(*counted)["break-even"]
+    point = operating_point("break-even", chosen, *counted)
+    for marker in range(3):
+        pair = labels[:, marker].ravel(), scores[:, marker].ravel()
+        precision, recall, _ = precision_recall_curve(*pair)
+        assert found.roc_auc[marker] == pytest.approx(roc_auc_score(*pair), abs=1e-5)
+        assert found.pr_auc[marker] == pytest.approx(average_precision_score(*pair), abs=1e-4)
+        assert found.pr_auc_trapezoid[marker] == pytest.approx(auc(recall, precision), abs=2e-4)
+        probability = 1 / (1 + np.exp(-scores[:, marker].ravel().astype(np.float64)))
+        assert found.log_loss[marker] == pytest.approx(log_loss(pair[0], probability), abs=1e-5)
+        called = probability >= chosen[marker]
+        assert called.sum() == pytest.approx(pair[0].sum(), rel=5e-3)
+        assert point.precision[marker] == pytest.approx(pair[0][called].mean(), abs=2e-3)
+        assert point.recall[marker] == pytest.approx(point.precision[marker], rel=5e-3)

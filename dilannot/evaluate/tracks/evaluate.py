@@ -27,6 +27,8 @@ from dilannot.metrics.keys import ZERO
 from dilannot.predict import cores
 from dilannot.progress import Progress, Silent
 
+_MANY = 0.1  # of all scores
+
 
 @dataclass(frozen=True, slots=True)
 class Counted:
@@ -72,9 +74,11 @@ def evaluate_tracks(
     probability of 0 in their peaks: it would be infinite.
     """
     check_thresholds(protocol.thresholds, probabilities=False)
+    progress = progress or Silent()
     counted = count_tracks(
         tracks, peaks, protocol=protocol, genome=genome, missing=missing, threads=threads, progress=progress
     )
+    _tell_of_gaps(counted, progress)
     scales = np.array(counted.scales)
     evaluation = judge(
         counted.histograms, counted.markers, {f"{value:g}": value * scales for value in protocol.thresholds},
@@ -90,6 +94,17 @@ def evaluate_tracks(
     )
     points = [replace(point, threshold=point.threshold / scales) for point in evaluation.operating]
     return replace(evaluation, scores=scores, operating=points)
+
+
+def _tell_of_gaps(counted: Counted, progress: Progress) -> None:
+    """Positions without a value are ties at 0: what a network thought of them is lost."""
+    gaps = counted.histograms.everything[:, ZERO].sum(dtype=np.int64)
+    share = gaps / max(counted.histograms.positions * len(counted.markers), 1)
+    if share > _MANY:
+        progress.warn(
+            f"{share:.0%} of all scores are 0 or have no value: they tie, and AUCs are those of the tracks, not of the "
+            "network behind them; for that evaluate the run, or annotate with --min-score 0 --precision 0.0001"
+        )
 
 
 def count_tracks(

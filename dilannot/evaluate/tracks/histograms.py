@@ -81,7 +81,7 @@ def count_all(
         if scaling.same(Scaling.of(known)):
             blank = [pair.track.name for pair, (low, high) in zip(pairs, seen, strict=True) if low > high]
             if blank:
-                progress.warn(f"no value where it is judged has {some_names(blank)}")
+                progress.warn(f"{len(blank):,} of the tracks have no value here: {some_names(blank)}")
             return histograms, scaling.scales
 
 
