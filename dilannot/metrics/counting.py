@@ -8,6 +8,7 @@ from dilannot.compiled import compiled
 from dilannot.metrics.keys import KEYS, ZERO
 
 _KEYS, _ZERO = np.int64(KEYS), np.int64(ZERO)
+_PAGE = 512  # keys that are moved together
 _MORE = 64  # keys that are looked at beside those seen, so that few batches have new ones
 
 
@@ -17,11 +18,11 @@ def _key_of(bits):  # type: ignore[no-untyped-def]
     return _KEYS - 1 - bits if bits >= _ZERO else bits + _ZERO
 
 
-@compiled("UniTuple(int64, 2)(uint32[::1], uint32[::1])")
-def _occupied(own, other):  # type: ignore[no-untyped-def]
-    """The keys that were counted, from and to."""
+@compiled("UniTuple(int64, 2)(uint32[::1], uint32[::1], int64, int64)")
+def _occupied(own, other, first, last):  # type: ignore[no-untyped-def]
+    """The keys that were counted, from and to, among those with bits [first, last)."""
     low, high = _KEYS, np.int64(0)
-    for bits in range(_KEYS):
+    for bits in range(first, last):
         if own[bits] or other[bits]:
             key = _key_of(np.int64(bits))  # type: ignore[no-untyped-call]
             low, high = min(low, key), max(high, key + 1)
@@ -55,29 +56,31 @@ def _move(own, other, low, high, counts, coarse, edges):  # type: ignore[no-unty
     while begun < high:
         while edges[place + 1] <= begun:
             place += 1
-        stop = min(edges[place + 1], middle if begun < middle else high)
+        stop = min(edges[place + 1], begun + _PAGE, middle if begun < middle else high)
         part = own[_KEYS - stop : _KEYS - begun] if begun < middle else own[begun - _ZERO : stop - _ZERO]
         total = np.uint32(0)
         for k in range(len(part)):
             total = np.uint32(total + part[k])
-        coarse[place] += total
-        moved += np.int64(total)
+        if total:  # memory that is not written to is not there
+            coarse[place] += total
+            moved += np.int64(total)
+            to, last = counts[begun:stop], stop - begun - 1
+            if begun < middle:
+                for k in range(len(part)):
+                    to[np.uint64(last - k)] += part[k]  # an index that cannot be negative need not be looked at
+            else:
+                for k in range(len(part)):
+                    to[k] += part[k]
         begun = stop
-    part, to = own[_KEYS - middle : _KEYS - low], counts[low:middle]
-    last = len(to) - 1
-    for k in range(len(part)):
-        to[np.uint64(last - k)] += part[k]  # an index that cannot be negative need not be looked at
-    part[:] = 0
-    part, to = own[max(middle - _ZERO, 0) : max(high - _ZERO, 0)], counts[middle:high]
-    for k in range(len(to)):
-        to[k] += part[k]
-    part[:] = 0
+    own[_KEYS - middle : _KEYS - low] = 0
+    own[max(middle - _ZERO, 0) : max(high - _ZERO, 0)] = 0
     return moved
 
 
 @compiled(
     "void(uint16[:,::1], int64[:], int64[:], uint8[::1], int64[::1], int64[::1], int64[::1], int64, int64,"
-    "uint32[:,::1], uint32[:,::1], uint32[:,::1], uint32[:,::1], int64[:,::1], int64[:,::1], uint32[::1], uint32[::1])"
+    "uint32[:,::1], uint32[:,::1], uint32[:,::1], uint32[:,::1], int64[:,:,::1], int64[:,::1], "
+    "uint32[::1], uint32[::1])"
 )
 def count_window(  # type: ignore[no-untyped-def]
     halves, known_start, known_end, known, first_label, label_start, label_end, begin, end,
@@ -96,7 +99,8 @@ def count_window(  # type: ignore[no-untyped-def]
     everything, positive, coarse_everything, coarse_positive
         What is counted: (T, KEYS) by key and (T, bins) by coarse bin.
     seen
-        (T, 2) the keys that each marker's scores had so far, from and to; updated. At first (KEYS, 0).
+        (T, 2, 2) the keys that each marker's scores had so far, from and to, below 0 and above; updated. At first
+        (KEYS, 0).
     edges
         (T, bins + 1) keys at which each marker's coarse bins begin, and KEYS.
     own, other
@@ -115,16 +119,23 @@ def count_window(  # type: ignore[no-untyped-def]
             if len(two) > half:
                 own[two[half]] += np.uint32(1)
             left += known_end[r] - known_start[r]
-        low, high = seen[t, 0], seen[t, 1]
-        left -= _move(  # type: ignore[no-untyped-call]
-            own, other, low, high, everything[t], coarse_everything[t], edges[t]
-        )
-        if left:
-            first, last = _occupied(own, other)  # type: ignore[no-untyped-call]
-            _move(  # type: ignore[no-untyped-call]
-                own, other, first, last, everything[t], coarse_everything[t], edges[t]
+        # Numbers below and above 0 apart: between them lie a great many keys that hardly any score has.
+        for side in range(2):
+            if seen[t, side, 0] >= seen[t, side, 1]:
+                continue
+            left -= _move(  # type: ignore[no-untyped-call]
+                own, other, seen[t, side, 0], seen[t, side, 1], everything[t], coarse_everything[t], edges[t]
             )
-            seen[t, 0], seen[t, 1] = max(min(low, first) - _MORE, 0), min(max(high, last) + _MORE, _KEYS)
+        if left:
+            for side in range(2):
+                zero = (1 - side) * _ZERO
+                first, last = _occupied(own, other, zero, zero + _ZERO)  # type: ignore[no-untyped-call]
+                if first < last:
+                    _move(  # type: ignore[no-untyped-call]
+                        own, other, first, last, everything[t], coarse_everything[t], edges[t]
+                    )
+                    seen[t, side, 0] = max(min(seen[t, side, 0], first) - _MORE, side * _ZERO)
+                    seen[t, side, 1] = min(max(seen[t, side, 1], last) + _MORE, (side + 1) * _ZERO)
         left = np.int64(0)
         for label in range(first_label[t], first_label[t + 1]):
             for i in range(label_start[label], label_end[label]):
@@ -132,6 +143,7 @@ def count_window(  # type: ignore[no-untyped-def]
                     own[bits[i]] += np.uint32(1)
                     left += 1
         if left:
-            _move(  # type: ignore[no-untyped-call]
-                own, other, seen[t, 0], seen[t, 1], positive[t], coarse_positive[t], edges[t]
-            )
+            for side in range(2):
+                _move(  # type: ignore[no-untyped-call]
+                    own, other, seen[t, side, 0], seen[t, side, 1], positive[t], coarse_positive[t], edges[t]
+                )

@@ -24,6 +24,7 @@ Counts = NDArray[np.uint32]
 _MOST = (1 << 32) - 1  # positions that 32 bits count: more than any vertebrate has
 _TOGETHER = 64  # markers whose scores are shifted at a time
 _FAR = 30.0  # logits beyond which probabilities are 0 or 1
+_MORE = 64
 _HIGH = 1_000  # one in so many scores is higher than what is taken from them
 _ON_A_GPU = 1 << 24  # scores whose places are made at a time, eight bytes each
 
@@ -110,10 +111,12 @@ class ScoreHistograms:
 
     def __post_init__(self) -> None:
         self.room = Room(self.shift)
-        self._seen = np.tile(np.array([KEYS, 0]), (self.markers, 1))
+        self._seen = np.tile(np.array([KEYS, 0]), (self.markers, 2, 1))
         self.everything, self.positive = (_sparse_zeros(self.markers, KEYS) for _ in range(2))
-        coarse = self.blocks, self.markers, COARSE
-        self.coarse_everything, self.coarse_positive = (np.zeros(coarse, np.uint32) for _ in range(2))
+        self.coarse_everything, self.coarse_positive = (
+            _sparse_zeros(self.blocks * self.markers, COARSE).reshape(self.blocks, self.markers, COARSE)
+            for _ in range(2)
+        )
 
     def update(self, scores: Tensor, labels: LabelIntervals, mask: Tensor, block: int = 0) -> None:
         """Count one batch.
@@ -246,10 +249,16 @@ def _sparse_zeros(rows: int, columns: int) -> Counts:
 
 
 def highest(scores: Tensor) -> NDArray[np.float64]:
-    """(T,) which score one in a thousand of (N, T, L) is higher than: a good `shift`."""
-    flat = scores.float().transpose(0, 1).reshape(scores.shape[1], -1)
-    found = flat.topk(max(1, flat.shape[1] // _HIGH)).values[:, -1]
-    return torch.nan_to_num(found).clamp(-_FAR, _FAR).cpu().double().numpy()
+    """(T,) a little more than what one in a thousand of (N, T, L) scores is higher than: a good `shift`.
+
+    A little more, since a score that is just the shift would be 0, and its marker's scores reach over many more keys.
+    """
+    parts: list[Tensor] = []
+    for some in torch.split(scores, _TOGETHER, dim=1):
+        flat = some.float().transpose(0, 1).reshape(some.shape[1], -1)
+        top = flat.topk(max(1, flat.shape[1] // _HIGH)).values[:, -1]
+        parts.append(top + (top - flat.median(dim=1).values) / _MORE)
+    return torch.nan_to_num(torch.cat(parts)).clamp(-_FAR, _FAR).cpu().double().numpy()
 
 
 def side_by_side(labels: LabelIntervals, length: int) -> LabelIntervals:
