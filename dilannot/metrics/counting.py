@@ -77,6 +77,26 @@ def _move(own, other, low, high, counts, coarse, edges):  # type: ignore[no-unty
     return moved
 
 
+@compiled("int64(uint16[::1], int64[:], int64[:], uint32[::1], uint32[::1])")
+def _count_bits(bits, known_start, known_end, own, other):  # type: ignore[no-untyped-def]
+    """Count what one marker's scores in the stretches are; how many there are.
+
+    Neighbours are alike, and a sum waits for the one before it in the same place: two of them take turns.
+    """
+    counted = np.int64(0)
+    for r in range(len(known_start)):
+        half = (known_end[r] - known_start[r]) // 2
+        middle = known_start[r] + half
+        one, two = bits[known_start[r] : middle], bits[middle : known_end[r]]
+        for i in range(half):
+            own[one[i]] += np.uint32(1)
+            other[two[i]] += np.uint32(1)
+        if len(two) > half:
+            own[two[half]] += np.uint32(1)
+        counted += known_end[r] - known_start[r]
+    return counted
+
+
 @compiled(
     "void(uint16[:,::1], int64[:], int64[:], uint8[::1], int64[::1], int64[::1], int64[::1], int64, int64,"
     "uint32[:,::1], uint32[:,::1], uint32[:,::1], uint32[:,::1], int64[:,:,::1], int64[:,::1], "
@@ -107,18 +127,8 @@ def count_window(  # type: ignore[no-untyped-def]
         (KEYS,) zeros, before and after: counts of one marker by bits.
     """
     for t in range(begin, end):
-        bits, left = halves[t], np.int64(0)
-        for r in range(len(known_start)):
-            # Neighbours are alike, and a sum waits for the one before it in the same place: two of them take turns.
-            half = (known_end[r] - known_start[r]) // 2
-            middle = known_start[r] + half
-            one, two = bits[known_start[r] : middle], bits[middle : known_end[r]]
-            for i in range(half):
-                own[one[i]] += np.uint32(1)
-                other[two[i]] += np.uint32(1)
-            if len(two) > half:
-                own[two[half]] += np.uint32(1)
-            left += known_end[r] - known_start[r]
+        bits = halves[t]
+        left = _count_bits(bits, known_start, known_end, own, other)  # type: ignore[no-untyped-call]
         # Numbers below and above 0 apart: between them lie a great many keys that hardly any score has.
         for side in range(2):
             if seen[t, side, 0] >= seen[t, side, 1]:
