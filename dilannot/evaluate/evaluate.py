@@ -35,6 +35,7 @@ from dilannot.run import Run, Weights, Which, load_network, read_run
 from dilannot.walk import walk_of
 
 _AT_ONCE = 50_000  # nt of windows: as many scores of a marker are counted together
+_PROBED = 25_000  # nt that tell where the highest scores lie
 
 
 def evaluate(
@@ -175,8 +176,8 @@ def _in_windows(
 ) -> tuple[Callable[[Room], Iterator[Scored]], Callable[[Room], Iterator[Scored]]]:
     data, protocol = asked.windows.data, asked.protocol
     scorer = scorer_for(run, network, data, len(asked.markers), protocol.bin_length, protocol.both_strands)
-    size = asked.batch_size or max(1, _AT_ONCE // data.length)
-    probe, score = (partial(score_windows, asked.windows, scorer, each, asked.device) for each in (1, size))
+    sizes = max(1, _PROBED // data.length), asked.batch_size or max(1, _AT_ONCE // data.length)
+    probe, score = (partial(score_windows, asked.windows, scorer, size, asked.device) for size in sizes)
     return probe, score
 
 

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from dilannot.data.batch import Batch, LabelIntervals
-from dilannot.errors import DilannotError
 from dilannot.evaluate.bins import binned_labels, binned_mask, binned_means
 from dilannot.evaluate.windows import Windows, parts
 from dilannot.genome.sequence import N
@@ -64,22 +63,10 @@ def score_windows(
 
 
 def scorer_for(run: Run, network: nn.Module, data: Dataset, markers: int, bin_length: int, rc: bool) -> Scorer:
-    """How windows of a dataset are scored.
-
-    Raises
-    ------
-    DilannotError
-        The network decides on bins, and other ones are asked for.
-    """
+    """How windows of a dataset are scored; `check_bins` has found that they can be."""
     if run.output == "window":
         if data.task == "window":
             return lambda batch, _: (_bins(network, batch, rc), batch.targets, batch.mask)
-        if bin_length != run.window:
-            raise DilannotError(
-                f"decides on bins of {run.window:,} nt, and {data.path} has a label for every nucleotide",
-                where=run.folder,
-                remedy=f"use --bin {run.window}",
-            )
         walk, margin = walk_of(network, run, None, both_strands=rc), (run.length - run.window) // 2
         return lambda batch, _: _as_bins(batch, _window_network(walk, batch, margin), markers, bin_length)
     if bin_length == 1 and not rc:
