@@ -15,6 +15,8 @@ from dilannot.predict import predicting
 from dilannot.progress import Progress
 from dilannot.ranks import Ranks
 
+_PROBED = 25_000  # nt that tell where the highest scores lie
+
 Loss = Callable[[Tensor, LabelIntervals, Tensor], Tensor]
 
 
@@ -51,12 +53,11 @@ def score_split(
     ranks = ranks or Ranks(0, 1, 0, device)
     shares = dataset.batches(split, batch_size * ranks.count, rank=ranks.rank, ranks=ranks.count)
     with predicting(network), progress.task(f"evaluating {split}", windows * dataset.length) as task:
-        histograms = ScoreHistograms(len(dataset.markers))
+        shift = None
         if windows:
-            first = dataset.batch(dataset.rows(split)[:1]).to(device)
-            histograms = ScoreHistograms(
-                len(dataset.markers), shift=np.array(ranks.of_first(highest(network(**first.select(inputs))).tolist()))
-            )
+            first = dataset.batch(dataset.rows(split)[: max(1, _PROBED // dataset.length)]).to(device)
+            shift = np.array(ranks.of_first(highest(network(**first.select(inputs))).tolist()))
+        histograms = ScoreHistograms(len(dataset.markers), shift=shift)
         for step, batch in enumerate(shares, 1):
             batch = batch.to(device)
             logits = network(**batch.select(inputs))
