@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, distributed, nn
 
+from dilannot.models.products import is_onednn, product
+
 SPARSE = 0.1  # up to this rate, drawing the hidden elements is cheaper than drawing one number for every element
 
 
@@ -56,14 +58,38 @@ def _hidden(count: int, rate: float) -> Tensor:
 
 
 class Pointwise(nn.Conv1d):
-    """A convolution of width 1 as what it is, a matrix product: on a CPU twice as fast as torch's convolution."""
+    """A convolution of width 1 as what it is, a matrix product: on a CPU four times as fast as torch's convolution."""
 
     def __init__(self, channels: int, filters: int) -> None:
         super().__init__(channels, filters, 1)
 
     def forward(self, features: Tensor) -> Tensor:
         assert self.bias is not None
+        if is_onednn(features):
+            made: Tensor = _Products.apply(self.weight[:, :, 0], self.bias, features)  # type: ignore[no-untyped-call]
+            return made
         return torch.baddbmm(self.bias[:, None], self.weight[:, :, 0].expand(len(features), -1, -1), features)
+
+
+class _Products(torch.autograd.Function):
+    """(C', C), (C',) and (N, C, L) -> (N, C', L)."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, bias: Tensor, features: Tensor) -> Tensor:
+        ctx.save_for_backward(weight, features)
+        made = features.new_empty(len(features), len(weight), features.shape[2])
+        for window, out in zip(features, made, strict=True):
+            torch.add(product(weight, window), bias[:, None], out=out)
+        return made
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        weight, features = ctx.saved_tensors
+        of_weight, of_features = torch.zeros_like(weight), torch.empty_like(features)
+        for window, gradient, out in zip(features, gradients[0], of_features, strict=True):
+            of_weight += product(gradient, window.T)
+            product(weight.T, gradient, out)
+        return of_weight, gradients[0].sum((0, 2)), of_features
 
 
 class Logits(Pointwise):

@@ -24,6 +24,14 @@ def linear(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return nn.functional.linear(rows, weight, bias)
 
 
+def product(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
+    """(R, C) and (C, C') -> (R, C'), whatever their order in memory; into `out` where there is one."""
+    if not is_onednn(left):
+        return torch.mm(left, right, out=out)
+    made: Tensor = torch.ops.mkldnn._linear_pointwise(left, right.T, None, "none", [], "")
+    return made if out is None else out.copy_(made)
+
+
 def markers_first(weight: Tensor, rows: Tensor, buffer: Tensor | None = None) -> Tensor:
     """(T, C) and (R, C) -> (T, R), into the buffer where there is one that is used."""
     if is_onednn(rows):

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import pad, softplus
 
 from dilannot.data.batch import LabelIntervals
+from dilannot.models.products import product
 
 # Positions of a piece: with 919 markers these stay in the cache of a CPU core, and in that of a GPU.
 PIECE = {"cpu": 1_000, "cuda": 16_384}
@@ -133,7 +134,7 @@ class _Head:
             self._window[self.channels] = 1
             self._memory = self.features.new_empty(markers, length)
         self._window[: self.channels] = self.features[piece.window, :, piece.start : piece.end]
-        return self._window, torch.mm(self.filled, self._window, out=self._memory)
+        return self._window, product(self.filled, self._window, self._memory)
 
     def _learn(
         self, features: Tensor, logits: Tensor, positives: Tensor, piece: _Piece, positive_weight: float
@@ -144,11 +145,8 @@ class _Head:
         flat[positives] = (flat[positives] - 1) * positive_weight
         if piece.mask is not None:
             logits.mul_(piece.mask)
-        if logits.dtype == self._learned.dtype:
-            self._learned.addmm_(logits, features.T)
-        else:
-            self._learned += logits @ features.T
-        torch.mm(self.weight, logits, out=self._made[piece.window, :, piece.start : piece.end])
+        self._learned += product(logits, features.T)
+        product(self.weight, logits, self._made[piece.window, :, piece.start : piece.end])
 
 
 @dataclass(frozen=True, slots=True)
