@@ -97,7 +97,7 @@ def layers(each: Description) -> list[tuple[str, ...]]:
     """A row of `LAYER_COLUMNS` for each layer."""
     return [
         (
-            layer.kind,
+            2 * layer.depth * " " + layer.kind,
             layer.settings,
             " x ".join(f"{size:,}" for size in layer.shape),
             "shared" if layer.parameters is None else f"{layer.parameters:,}" if layer.parameters else "",

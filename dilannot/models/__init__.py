@@ -1,6 +1,7 @@
 """Networks by name: importing this package registers all of them."""
 
 from dilannot.models.dense import convolutional as _dense_convolutional
+from dilannot.models.dense import hybrid as _hybrid
 from dilannot.models.dense import id_cnn as _id_cnn
 from dilannot.models.dense import recurrent as _dense_recurrent
 from dilannot.models.own_file import resolve
@@ -24,4 +25,4 @@ __all__ = [
     "build", "build_without_memory", "context_of", "count_parameters", "entry", "full_arguments", "names",
     "parameters_of", "register", "resolve",
 ]  # fmt: skip
-del _convolutional, _dense_convolutional, _dense_recurrent, _id_cnn, _linear, _motif, _recurrent
+del _convolutional, _dense_convolutional, _dense_recurrent, _hybrid, _id_cnn, _linear, _motif, _recurrent

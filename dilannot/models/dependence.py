@@ -6,6 +6,8 @@ was written for: a subclass with another one has none.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
@@ -14,9 +16,11 @@ from dilannot.models.blocks import Centre, Embed, HiddenBatchNorm, OneHot
 from dilannot.models.kmers import KmerCounts
 from dilannot.models.layers import BatchNorm, Dropout, Logits, Pointwise
 from dilannot.models.lstm import BidirectionalLSTM
+from dilannot.models.network import BothStrands, Sum, leaves
 from dilannot.models.scan import MotifScan
 
 Positions = NDArray[np.int64]  # sorted, each once
+Chain = list[tuple[nn.Module, int | None]]  # layers with the length of their input; None is an unbounded sequence
 
 # One position in, the same position out.
 _POINTWISE = (
@@ -54,6 +58,10 @@ def needed(layer: nn.Module, outputs: Positions, length: int | None) -> Position
     UnboundedError
         All of an unbounded sequence, or a layer without a rule.
     """
+    if _is(layer, Sum):
+        return _union(layer, outputs, length)  # type: ignore[arg-type]
+    if _is(layer, BothStrands):
+        return _either_strand(layer, outputs, length)  # type: ignore[arg-type]
     if _is(layer, nn.ConstantPad1d):
         inputs = outputs - layer.padding[0]  # type: ignore[index]
     elif _is(layer, *_SLIDING):
@@ -80,6 +88,11 @@ def length_after(layer: nn.Module, length: int) -> int:
     UnboundedError
         A layer without a rule.
     """
+    if _is(layer, Sum):
+        (made,) = {chain_of([branch], length)[1] for branch in layer.branches}  # type: ignore[union-attr]
+        return made
+    if _is(layer, BothStrands):
+        return chain_of([layer.chain], length)[1]  # type: ignore[list-item]
     if _is(layer, nn.ConstantPad1d):
         return length + sum(layer.padding)  # type: ignore[arg-type]
     if _is(layer, *_SLIDING):
@@ -95,6 +108,43 @@ def length_after(layer: nn.Module, length: int) -> int:
         return 1
     needed(layer, np.zeros(1, np.int64), length)
     return length
+
+
+def chain_of(layers: Sequence[nn.Module], length: int) -> tuple[Chain, int]:
+    """The single layers of a chain with the length of their input, and the length of the last one's output."""
+    chain: Chain = []
+    for layer in leaves(layers):
+        chain.append((layer, length))
+        length = length_after(layer, length)
+    return chain, length
+
+
+def unbounded(layers: Sequence[nn.Module]) -> Chain:
+    """The single layers of a chain, for a sequence without ends."""
+    return [(layer, None) for layer in leaves(layers)]
+
+
+def walk_back(outputs: Positions, chain: Chain) -> Positions:
+    """Input positions of a chain that `outputs` depend on."""
+    for layer, length in reversed(chain):
+        outputs = needed(layer, outputs, length)
+    return outputs
+
+
+def _union(layer: Sum, outputs: Positions, length: int | None) -> Positions:
+    chains = (unbounded([each]) if length is None else chain_of([each], length)[0] for each in layer.branches)
+    return np.unique(np.concatenate([walk_back(outputs, chain) for chain in chains]))
+
+
+def _either_strand(layer: BothStrands, outputs: Positions, length: int | None) -> Positions:
+    """On the other strand position i is position end - i."""
+    if length is None:
+        chain, end, end_after = unbounded([layer.chain]), -1, -1
+    else:
+        chain, made = chain_of([layer.chain], length)
+        end, end_after = length - 1, made - 1
+    there = end - walk_back(end_after - outputs[::-1], chain)
+    return np.union1d(walk_back(outputs, chain), there)
 
 
 def _is(layer: nn.Module, *kinds: type[nn.Module]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from dilannot.errors import DilannotError
 from dilannot.models.dependence import UnboundedError
 from dilannot.models.kmers import KmerCounts
 from dilannot.models.lstm import BidirectionalLSTM
-from dilannot.models.network import DenseNetwork, Network, leaves
+from dilannot.models.network import BothStrands, DenseNetwork, Network, Sum, leaves
 from dilannot.models.receptive_field import ReceptiveField, dense_field, is_its_chain, window_field
 from dilannot.models.registry import build_without_memory, count_parameters, entry, full_arguments, parameters_of
 from dilannot.models.scan import MotifScan
@@ -35,6 +36,8 @@ class Layer:
         Trainable ones; None where they are those of an earlier layer.
     multiply_adds
         Of one input.
+    depth
+        In how many sums of chains it stands; the layers of a sum's chains come before it.
     """
 
     kind: str
@@ -42,6 +45,7 @@ class Layer:
     shape: tuple[int, ...]
     parameters: int | None
     multiply_adds: int
+    depth: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,7 @@ class Description:
                     "shape": list(layer.shape),
                     "parameters": layer.parameters,
                     "multiply_adds": layer.multiply_adds,
+                    "depth": layer.depth,
                 }
                 for layer in self.layers
             ],
@@ -189,7 +194,23 @@ def _layers(name: str, network: nn.Module, length: int) -> tuple[Layer, ...]:
     sequence = torch.zeros(1, length, dtype=torch.uint8, device="meta")
     features = network.pad(sequence) if isinstance(network, DenseNetwork) else sequence
     rows, seen = [], set()
-    for layer in leaves(network.layers()):
+    for layer, before, after, depth in _walk(name, network.layers(), features, length):
+        if isinstance(layer, nn.Identity | nn.ConstantPad1d):
+            continue
+        own = 0 if _inside(layer, before) else count_parameters(layer)
+        parameters, cost = None if layer in seen and own else own, multiply_adds(layer, before, after)
+        rows.append(Layer(type(layer).__name__, _settings(layer), tuple(after.shape[1:]), parameters, cost, depth))
+        seen.add(layer)
+    return tuple(rows)
+
+
+def _walk(
+    name: str, layers: Sequence[nn.Module], features: Tensor, length: int, depth: int = 0
+) -> Iterator[tuple[nn.Module, Tensor, Tensor, int]]:
+    """Single layers with what they read and give; those of a sum's chains before it, one deeper."""
+    for layer in leaves(layers):
+        for chain, read in _inside(layer, features):
+            yield from _walk(name, [chain], read, length, depth + 1)
         try:
             before, features = features, _applied(layer, features)
         except RuntimeError as error:
@@ -197,13 +218,16 @@ def _layers(name: str, network: nn.Module, length: int) -> tuple[Layer, ...]:
                 f"{name!r} cannot take an input of {length:,} nt: {type(layer).__name__}: {error}",
                 remedy="look at its layers" if entry(name).code else "give another --length",
             ) from None
-        if isinstance(layer, nn.Identity | nn.ConstantPad1d):
-            continue
-        parameters = None if layer in seen and count_parameters(layer) else count_parameters(layer)
-        cost = multiply_adds(layer, before, features)
-        rows.append(Layer(type(layer).__name__, _settings(layer), tuple(features.shape[1:]), parameters, cost))
-        seen.add(layer)
-    return tuple(rows)
+        yield layer, before, features, depth
+
+
+def _inside(layer: nn.Module, features: Tensor) -> list[tuple[nn.Module, Tensor]]:
+    """The chains of a layer that is made of some, with what each reads."""
+    if isinstance(layer, Sum):
+        return [(branch, features) for branch in layer.branches]
+    if isinstance(layer, BothStrands):
+        return [(layer.chain, torch.cat([features, features]))]
+    return []
 
 
 def _applied(layer: nn.Module, features: Tensor) -> Tensor:
@@ -222,12 +246,12 @@ def multiply_adds(layer: nn.Module, before: Tensor, after: Tensor) -> int:
     layer
         A single layer.
     before, after
-        Its input and output for a batch of one.
+        Its input and output.
     """
     if isinstance(layer, nn.Conv1d):
-        return layer.weight.numel() * after.shape[2]
+        return layer.weight.numel() * len(after) * after.shape[2]
     if isinstance(layer, nn.ConvTranspose1d):
-        return layer.weight.numel() * before.shape[2]
+        return layer.weight.numel() * len(after) * before.shape[2]
     if isinstance(layer, nn.Linear):
         return layer.weight.numel()
     if isinstance(layer, BidirectionalLSTM):

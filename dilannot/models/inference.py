@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from dilannot.models.blocks import ConvBlock, HiddenBatchNorm
 from dilannot.models.dense.id_cnn import IteratedDilated
 from dilannot.models.layers import BatchNorm, Dropout, Logits, Pointwise
-from dilannot.models.network import Block, DenseNetwork, leaves
+from dilannot.models.network import Block, BothStrands, DenseNetwork, Sum, leaves
 from dilannot.models.products import linear, markers_first
 
 # The attributes that these ways to go forward apply as chains. Of any other nobody knows what it does with its layers.
@@ -101,6 +101,30 @@ class _Convolution(nn.Module):
         return made[:, :, 0]
 
 
+class _Pool(nn.Module):
+    """The largest of every `width` positions, position by position in memory: (N, C, L) -> (N, C, L / width)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, features: Tensor) -> Tensor:
+        image = features[:, :, None].contiguous(memory_format=torch.channels_last)
+        return nn.functional.max_pool2d(image, (1, self.width))[:, :, 0]
+
+
+class _Affine(nn.Module):
+    """Batch norm of running statistics that stands behind no convolution: a factor and a summand for each channel."""
+
+    def __init__(self, norm: nn.BatchNorm1d) -> None:
+        super().__init__()
+        scale, shift = _scale_and_shift(norm)
+        self.scale, self.shift = (_parameter(each.to(norm.running_mean.dtype)[:, None]) for each in (scale, shift))  # type: ignore[union-attr]
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.addcmul(self.shift, features, self.scale)
+
+
 class _LastLayer(Logits):
     """`Logits` from features that lie position by position."""
 
@@ -153,6 +177,14 @@ def _fused(layers: Sequence[nn.Module]) -> list[nn.Module]:
             layer = _weighted(layer, norm, padding)  # type: ignore[arg-type]
         elif type(layer) is Logits:
             layer.__class__ = _LastLayer
+        elif type(layer) is Sum:
+            layer = Sum(*(_fused(list(leaves([branch]))) for branch in layer.branches))
+        elif type(layer) is BothStrands:
+            layer = BothStrands(_fused(list(leaves([layer.chain]))))
+        elif type(layer) is nn.MaxPool1d and _is_tiling(layer):
+            layer = _Pool(layer.kernel_size)  # type: ignore[arg-type]
+        elif _is_foldable(layer):
+            layer = _Affine(layer)  # type: ignore[arg-type]
         fused.append(layer)
     return fused
 
@@ -177,17 +209,23 @@ def _weighted(layer: nn.Conv1d | nn.ConvTranspose1d, norm: nn.Module | None, pad
 
 
 def _folded(weight: Tensor, bias: Tensor | None, norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
+    scale, shift = _scale_and_shift(norm)
+    if bias is not None:
+        shift = shift + bias.double() * scale
+    return (weight.double() * scale[:, None, None]).to(weight.dtype), shift.to(weight.dtype)
+
+
+def _scale_and_shift(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
     """Batch norm of running statistics is a factor and a summand for each channel. In double precision."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
     scale = torch.rsqrt(norm.running_var.double() + norm.eps)
     if norm.weight is not None:
         scale = scale * norm.weight.detach().double()
-    shift = -norm.running_mean.double() if bias is None else bias.double() - norm.running_mean.double()
-    shift = shift * scale
+    shift = -norm.running_mean.double() * scale
     if norm.bias is not None:
         shift = shift + norm.bias.detach().double()
-    return (weight.double() * scale[:, None, None]).to(weight.dtype), shift.to(weight.dtype)
+    return scale, shift
 
 
 def _own_padding(layer: nn.Conv1d) -> tuple[int, int]:
@@ -199,6 +237,12 @@ def _own_padding(layer: nn.Conv1d) -> tuple[int, int]:
 
 def _is_zero_padding(layer: nn.Module) -> bool:
     return type(layer) is nn.ConstantPad1d and layer.value == 0 and min(layer.padding) >= 0
+
+
+def _is_tiling(pool: nn.MaxPool1d) -> bool:
+    """Whether a pool takes every position once, and an incomplete width at the end never."""
+    plain = pool.kernel_size == pool.stride and pool.padding == 0 and pool.dilation == 1
+    return plain and isinstance(pool.kernel_size, int) and not pool.ceil_mode and not pool.return_indices
 
 
 def _is_foldable(layer: nn.Module) -> bool:

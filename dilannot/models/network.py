@@ -67,18 +67,20 @@ class DenseNetwork(Network):
     Parameters
     ----------
     trunk
-        A chain from (N, L) codes to (N, C, L / stride): everything that looks beyond its own block.
+        A chain from (N, L) codes to (N, C, places L / stride): everything that looks beyond its own block.
     head
-        A chain from (N, C, L / stride) to (N, T, L), in which block b decides on its own `stride` nucleotides only.
+        A chain from there to (N, T, L), in which block b decides on its own `stride` nucleotides only.
     stride
         Nucleotides of a block.
+    places
+        Positions that the trunk makes of a block; more than one where it has a way back of its own.
     """
 
-    def __init__(self, trunk: Sequence[nn.Module], head: Sequence[nn.Module], stride: int = 1) -> None:
+    def __init__(self, trunk: Sequence[nn.Module], head: Sequence[nn.Module], stride: int = 1, places: int = 1) -> None:
         super().__init__()
         self.trunk = nn.Sequential(*trunk)
         self.head = nn.Sequential(*head)
-        self.stride = stride
+        self.stride, self.places = stride, places
 
     def layers(self) -> list[nn.Module]:
         return [*self.trunk, *self.head]
@@ -93,12 +95,54 @@ class DenseNetwork(Network):
         return nn.functional.pad(sequence, (0, short)) if short else sequence
 
     def _decide(self, features: Tensor, keep: tuple[int, int]) -> Tensor:
-        """The head on positions [start, end): (N, C, L / stride) -> (N, T, end - start)."""
+        """The head on positions [start, end): (N, C, places L / stride) -> (N, T, end - start)."""
         start, end = keep
-        first_block = start // self.stride
-        logits: Tensor = self.head(features[:, :, first_block : -(-end // self.stride)])
+        first_block, end_block = start // self.stride, -(-end // self.stride)
+        logits: Tensor = self.head(features[:, :, first_block * self.places : end_block * self.places])
         origin = first_block * self.stride
         return logits[:, :, start - origin : end - origin]
+
+
+class Sum(nn.Module):
+    """Chains of layers that read the same features, and whose results are added up: residual and skip connections.
+
+    Parameters
+    ----------
+    branches
+        Chains of layers; an empty one gives the features as they are.
+    """
+
+    def __init__(self, *branches: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(nn.Sequential(*branch) for branch in branches)
+
+    def forward(self, features: Tensor) -> Tensor:
+        first, *others = self.branches
+        total: Tensor = first(features)
+        for branch in others:
+            total = total + branch(features)
+        return total
+
+
+class BothStrands(nn.Module):
+    """A chain that reads a sequence and its reverse complement; what it makes of the two is added up place by place.
+
+    (N, 4, L) with channels A, C, G, T -> (N, C, L'); L must be a multiple of what the chain makes one position of.
+
+    Parameters
+    ----------
+    layers
+        The chain.
+    """
+
+    def __init__(self, layers: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.chain = nn.Sequential(*layers)
+
+    def forward(self, sequence: Tensor) -> Tensor:
+        made: Tensor = self.chain(torch.cat([sequence, sequence.flip(1, 2)]))
+        here, there = made.chunk(2)
+        return here + there.flip(2)
 
 
 def leaves(layers: Sequence[nn.Module]) -> Iterator[nn.Module]:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from torch import nn
 
 from dilannot.genome.tiles import Context
-from dilannot.models.dependence import Positions, UnboundedError, length_after, needed
-from dilannot.models.network import DenseNetwork, Network, leaves
-
-Chain = list[tuple[nn.Module, int | None]]  # layers with the length of their input; None is an unbounded sequence
+from dilannot.models.dependence import Positions, UnboundedError, chain_of, unbounded, walk_back
+from dilannot.models.network import DenseNetwork, Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +66,7 @@ def dense_field(network: DenseNetwork) -> ReceptiveField:
     UnboundedError
         Everything (LSTM), or a layer that has no rule.
     """
-    return _field(walk_back(_block(network), _unbounded(network.layers())))
+    return _field(walk_back(_block(network), unbounded(network.layers())))
 
 
 def window_field(network: Network, length: int) -> ReceptiveField:
@@ -84,22 +81,6 @@ def window_field(network: Network, length: int) -> ReceptiveField:
     return _field(walk_back(np.arange(left, dtype=np.int64), chain))
 
 
-def chain_of(layers: Sequence[nn.Module], length: int) -> tuple[Chain, int]:
-    """The single layers of a chain with the length of their input, and the length of the last one's output."""
-    chain: Chain = []
-    for layer in leaves(layers):
-        chain.append((layer, length))
-        length = length_after(layer, length)
-    return chain, length
-
-
-def walk_back(outputs: Positions, chain: Chain) -> Positions:
-    """Input positions of a chain that `outputs` depend on."""
-    for layer, length in reversed(chain):
-        outputs = needed(layer, outputs, length)
-    return outputs
-
-
 def check_blocks(network: DenseNetwork) -> None:
     """Refuse a trunk and a head that do not fit: with `keep`, a network is cut between them.
 
@@ -110,33 +91,31 @@ def check_blocks(network: DenseNetwork) -> None:
     """
     if type(network).forward is not DenseNetwork.forward:
         return  # it cuts in its own way
-    stride, blocks = network.stride, 1_000
+    stride, places, blocks = network.stride, network.places, 1_000
     try:
-        seen = walk_back(_block(network), _unbounded([network.head]))
-        _, made = chain_of([network.head], blocks)
+        seen = walk_back(_block(network), unbounded([network.head]))
+        _, made = chain_of([network.head], blocks * places)
     except UnboundedError as error:
         raise ValueError(f"the head has a {error}, which may look beyond a block; put it into the trunk") from None
     if made != stride * blocks:
         raise ValueError(f"the head makes {made / blocks:g} nt of a block, and the stride is {stride}")
-    if seen.tolist() != [0]:
+    if not 0 <= seen[0] <= seen[-1] < places:
         raise ValueError(f"the head does not make {stride} nt of every block by itself; put the rest into the trunk")
     try:
         _, made = chain_of([network.trunk], stride * blocks)
-        field, next_field = (walk_back(_block(network, i), _unbounded([network.trunk, network.head])) for i in (0, 1))
+        field, next_field = (walk_back(_block(network, i), unbounded([network.trunk, network.head])) for i in (0, 1))
     except UnboundedError:
         return  # and no context is derived from it
-    if made != blocks:
-        raise ValueError(f"the trunk makes {made:,} blocks of {stride * blocks:,} nt, with a stride of {stride}")
+    if made != blocks * places:
+        raise ValueError(
+            f"the trunk makes {made:,} positions of {stride * blocks:,} nt, not {places} for a stride of {stride}"
+        )
     if not np.array_equal(field + stride, next_field):
         raise ValueError(f"blocks of {stride} nt do not all see alike; give the product of all strides as the stride")
 
 
 def _block(network: DenseNetwork, number: int = 0) -> Positions:
     return np.arange(network.stride, dtype=np.int64) + number * network.stride
-
-
-def _unbounded(layers: Sequence[nn.Module]) -> Chain:
-    return [(layer, None) for layer in leaves(layers)]
 
 
 def _field(seen: Positions) -> ReceptiveField:

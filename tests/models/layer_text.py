@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from torch import nn
 
 from dilannot.models import build_without_memory
 from dilannot.models.blocks import Centre, Embed
 from dilannot.models.kmers import KmerCounts
 from dilannot.models.lstm import BidirectionalLSTM
-from dilannot.models.network import leaves
+from dilannot.models.network import BothStrands, Sum, leaves
 from dilannot.models.scan import MotifScan
 
 
 def text(name: str) -> str:
     """Of a preset with 2 outputs; a layer that stands there again without weights of its own is in brackets."""
-    seen: set[nn.Module] = set()
+    return chain_text(build_without_memory(name, 2).layers(), set())
+
+
+def chain_text(layers: Iterable[nn.Module], seen: set[nn.Module]) -> str:
     words = []
-    for layer in leaves(build_without_memory(name, 2).layers()):
+    for layer in leaves(list(layers)):
         again = layer in seen and any(True for _ in layer.parameters())
-        words.append(f"({word(layer)})" if again else word(layer))
+        if isinstance(layer, Sum):
+            words.append("[" + " + ".join(chain_text(branch, seen) or "same" for branch in layer.branches) + "]")
+        elif isinstance(layer, BothStrands):
+            words.append("both{" + chain_text(layer.chain, seen) + "}")
+        else:
+            words.append(f"({word(layer)})" if again else word(layer))
         seen.add(layer)
     return " ".join(words)
 

@@ -38,7 +38,7 @@ PUBLISHED = {
     "id-cnn": (919, 635_739),
     "id-cnn-thesis": (917, 632_487),
 }
-UNPUBLISHED = ("basset", "kmer", "pssm", "danq-500", "danq-500-projection")
+UNPUBLISHED = ("hybrid", "basset", "kmer", "pssm", "danq-500", "danq-500-projection")
 # The reduced study of the projection paper: filters -> without and with projection.
 CNN_500 = {
     300: (9_900_371, 9_587_283),

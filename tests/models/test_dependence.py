@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from dilannot.errors import DilannotError
 from dilannot.genome.tiles import Context
 from dilannot.models import build, context_of, registry
-from dilannot.models.blocks import ConvBlock, Embed, OneHot, dense_head
+from dilannot.models.blocks import ConvBlock, Embed, OneHot, dense_head, same_padding
 from dilannot.models.dependence import UnboundedError, length_after, needed
 from dilannot.models.describe import describe
-from dilannot.models.network import Block, DenseNetwork, Network, WindowNetwork, leaves
+from dilannot.models.network import Block, BothStrands, DenseNetwork, Network, Sum, WindowNetwork, leaves
 from dilannot.models.receptive_field import check_blocks, dense_field
 from dilannot.models.registry import register
 
@@ -36,6 +36,10 @@ LINEAR = [
     nn.AvgPool1d(4, stride=2, padding=1),
     nn.ConvTranspose1d(3, 2, 4, stride=4),
     nn.BatchNorm1d(3),
+    Sum([], [same_padding(5, 2), nn.Conv1d(3, 3, 5, dilation=2)]),
+    Sum([nn.Conv1d(3, 2, 1)], [nn.BatchNorm1d(3), Sum([same_padding(9), nn.Conv1d(3, 2, 9)], [nn.Conv1d(3, 2, 1)])]),
+    BothStrands([same_padding(4), nn.Conv1d(3, 2, 4)]),
+    BothStrands([nn.Conv1d(3, 2, 5), nn.ConvTranspose1d(2, 2, 2, stride=2)]),
 ]
 
 

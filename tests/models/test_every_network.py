@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from dilannot.genome.sequence import reverse_complement
 from dilannot.models import build, context_of, count_parameters, entry, names
 from dilannot.models.describe import describe
 from dilannot.models.kmers import KmerCounts
-from dilannot.models.network import DenseNetwork, leaves
+from dilannot.models.network import BothStrands, DenseNetwork, Sum, leaves
 from dilannot.models.receptive_field import UnboundedError, dense_field, window_field
 from dilannot.models.scan import MotifScan
 from dilannot.predict import predicting
@@ -171,8 +172,7 @@ def reached_by_gradients(network: nn.Module, length: int, outputs: range | list[
     if isinstance(first, KmerCounts):
         return reached_by_substitution(network, codes)
     features = entered = first(codes).detach().requires_grad_()
-    for layer in others:
-        features = linear(layer, features)
+    features = chain_without_thresholds(others, features)
     (features[:, :, list(outputs)] if features.ndim == 3 else features).sum().backward()
     assert entered.grad is not None
     return entered.grad[0].abs().sum(0).nonzero().flatten().numpy()
@@ -190,8 +190,19 @@ def linear(layer: nn.Module, features: Tensor) -> Tensor:
     if isinstance(layer, MotifScan):
         margin = layer.matrices.shape[2] - 1
         return nn.functional.conv1d(nn.functional.pad(features, (margin, margin)), layer.matrices).sum(2)
+    if isinstance(layer, Sum):
+        return torch.stack([chain_without_thresholds(branch, features) for branch in layer.branches]).sum(0)
+    if isinstance(layer, BothStrands):
+        here, there = (chain_without_thresholds(layer.chain, each) for each in (features, features.flip(1, 2)))
+        return here + there.flip(2)
     result: Tensor = layer(features)
     return result
+
+
+def chain_without_thresholds(chain: Iterable[nn.Module], features: Tensor) -> Tensor:
+    for layer in leaves(list(chain)):
+        features = linear(layer, features)
+    return features
 
 
 def reached_by_substitution(network: nn.Module, codes: Tensor) -> np.ndarray:

@@ -14,9 +14,9 @@ from dilannot.data.batch import Batch, LabelIntervals
 from dilannot.genome.sequence import reverse_complement
 from dilannot.models import build
 from dilannot.models.blocks import Centre, ConvBlock, Embed, HiddenBatchNorm, OneHot, same_max_pool, same_padding
+from dilannot.models.dependence import length_after
 from dilannot.models.kmers import KmerCounts
 from dilannot.models.lstm import BidirectionalLSTM
-from dilannot.models.receptive_field import length_after
 from dilannot.models.scan import MotifScan
 from dilannot.training.losses import interval_cross_entropy_sum
 from dilannot.training.objective import Objective

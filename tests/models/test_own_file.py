@@ -544,7 +544,7 @@ def test_a_trunk_that_makes_other_blocks_than_the_stride_says_is_refused(write: 
             "[nn.Conv1d(channels, n_outputs, 1)]", "[nn.ConvTranspose1d(channels, n_outputs, 5, stride=5)], 5"
         )
     )
-    with pytest.raises(DilannotError, match=r"the trunk makes 5,000 blocks of 5,000 nt, with a stride of 5"):
+    with pytest.raises(DilannotError, match=r"the trunk makes 5,000 positions of 5,000 nt, not 1 for a stride of 5"):
         build(resolve("my_net.py:other"), 2)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from torch import nn
 
 from dilannot.models.blocks import CHANNELS, Centre, ConvBlock, OneHot, Pools, check_pools, max_pool
-from dilannot.models.receptive_field import chain_of, walk_back
+from dilannot.models.dependence import chain_of, walk_back
 
 _Value = TypeVar("_Value")
 

@@ -1,0 +1,114 @@
+"""The house model: motif filters at every nucleotide, gentle down-sampling, residual dilated blocks, skips back.
+
+N batch, L positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from dilannot.models.blocks import OneHot, activation, same_padding
+from dilannot.models.layers import BatchNorm, Dropout, Logits, Pointwise
+from dilannot.models.network import BothStrands, DenseNetwork, Sum
+from dilannot.models.registry import register
+
+
+@register("hybrid")
+class Hybrid(DenseNetwork):
+    """Made to be better than the published dense networks on all three classes of markers, at about their cost.
+
+    Motif filters read every nucleotide; the best match of each in `pools[0]` nt goes through a learned projection
+    (Hawkins-Hooker et al. 2018). Residual blocks whose dilations begin at 1 again and again see every nucleotide they
+    span. The way back adds what was seen at each resolution. Batch norm stands behind pools: there it costs a fifth.
+
+    Parameters
+    ----------
+    n_outputs
+        Markers.
+    motifs, motif_width
+        Filters of the first convolution, and their width in nt.
+    projection
+        Channels that the best matches are projected to; 0 is none.
+    pools
+        How many positions become one, twice: by their largest values.
+    filters
+        Of the convolution between the two pools, which is `kernel` wide.
+    width
+        Channels of the residual blocks.
+    dilations
+        Of the residual blocks.
+    kernel, residual_kernel
+        Widths of the convolution between the pools, and of those in residual blocks.
+    hidden
+        Channels at each nucleotide that the markers are decided from.
+    skips
+        Add what was seen between the pools, and at each nucleotide, on the way back.
+    skip_kernel
+        Width of the convolution that looks at the nucleotides themselves.
+    both_strands
+        Read the reverse complement too, with the same weights, and add up what is seen on the two.
+    batch_norm_decay
+        How much of the running statistics a step keeps.
+    dropout
+        After every residual block, and at the end.
+    """
+
+    def __init__(
+        self,
+        n_outputs: int,
+        *,
+        motifs: int = 96,
+        motif_width: int = 15,
+        projection: int = 48,
+        pools: Sequence[int] = (5, 2),
+        filters: int = 64,
+        kernel: int = 5,
+        width: int = 64,
+        dilations: Sequence[int] = (1, 3, 9, 27, 81, 1, 9, 81),
+        residual_kernel: int = 3,
+        hidden: int = 64,
+        skips: bool = True,
+        skip_kernel: int = 15,
+        both_strands: bool = True,
+        batch_norm_decay: float = 0.9,
+        dropout: float = 0.01,
+    ) -> None:
+        if len(pools) != 2 or min(pools) < 1:
+            raise ValueError("pools are two widths, as in 5,2")
+
+        def norm(channels: int) -> list[nn.Module]:
+            return [BatchNorm(channels, momentum=1 - batch_norm_decay), activation()]
+
+        def drop() -> list[nn.Module]:
+            return [Dropout(dropout)] if dropout else []
+
+        first, second = pools
+        seen = projection or motifs
+        near: list[nn.Module] = [
+            nn.MaxPool1d(first), *norm(motifs),
+            *([Pointwise(motifs, projection)] if projection else []),
+            *_convolution(seen, filters, kernel), *norm(filters),
+        ]  # fmt: skip
+        far: list[nn.Module] = [nn.MaxPool1d(second), *([Pointwise(filters, width)] if width != filters else [])]
+        for dilation in dilations:
+            block = [*_convolution(width, width, residual_kernel, dilation), *norm(width), *drop()]
+            far.append(Sum([], block))
+        far.append(nn.ConvTranspose1d(width, hidden, second, stride=second))
+        back = Sum(far, [Pointwise(filters, hidden)]) if skips else nn.Sequential(*far)
+        seen_once: list[nn.Module] = [*_convolution(4, motifs, motif_width), *near, back]
+        trunk: list[nn.Module] = [
+            *([BothStrands(seen_once)] if both_strands else seen_once),
+            *norm(hidden),
+            nn.ConvTranspose1d(hidden, hidden, first, stride=first),
+        ]
+        whole = [Sum(trunk, _convolution(4, hidden, skip_kernel))] if skips else trunk
+        super().__init__(
+            [OneHot(), *whole], [*norm(hidden), *drop(), Logits(hidden, n_outputs)], first * second, first * second
+        )
+
+
+def _convolution(channels: int, filters: int, kernel: int, dilation: int = 1) -> list[nn.Module]:
+    """One that keeps the length."""
+    return [same_padding(kernel, dilation), nn.Conv1d(channels, filters, kernel, dilation=dilation)]
