@@ -39,6 +39,7 @@ dilannot.cli.main()
 """
 MODULES = {"train": "dilannot.training.train", "annotate": "dilannot.annotate.annotate, toy_models"}
 TRAIN = (
+    "--model dilated "
     "--set filters=4,6,4 --set dilations=1,1,3 --set deconvolution=4 --set hidden=5 --set kernel=5 --set stride=5 "
     "--set dropout=0.2 --batch-size 6 --reverse-complement --shift 9 --ema 0.9 --threads 1 --quiet --resume"
 )

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_trainings import THIN, Recorder, Training, signal_in_step
+from small_trainings import HYBRID, THIN, Recorder, Training, signal_in_step
 from torch import Tensor, nn
 
 from dilannot import ranks as ranks_module
@@ -48,6 +48,7 @@ _ID_CNN = {
     "filters": [4, 6, 4, 4], "channels": 4, "dilations": [1, 2, 1, 2], "applications": 2, "hidden": 5, "dropout": 0.0,
 }  # fmt: skip
 _LSTM = {"filters": 6, "stride": 5, "state": 4, "deconvolution": 4, "hidden": 5, "dropout": 0.0}
+_HYBRID = HYBRID | {"dropout": 0.0}
 SAME = {
     "batch norm": Training(_PLAIN, arguments=_DRY),
     "averages, penalty, weights": Training(
@@ -55,6 +56,7 @@ SAME = {
     ),
     "micro-batches": Training(replace(_PLAIN, micro_batch=1), arguments=_DRY | {"batch_norm": False}),
     "blocks": Training(replace(_PLAIN, epochs=1), "id-cnn", _ID_CNN),
+    "hybrid": Training(_PLAIN, "hybrid", _HYBRID),
     "recurrent": Training(replace(_PLAIN, epochs=1), "bilstm", _LSTM),
     # Shares of two windows and of one: who has one alone must not leave the others waiting.
     "bins": Training(replace(_PLAIN, batch_size=3, learning_rate=0.1), "deepsea", _NORMED, task="window"),

@@ -22,6 +22,9 @@ THIN = {
     "filters": [4, 6, 4], "dilations": [1, 1, 3], "deconvolution": 4, "hidden": 5, "kernel": 5, "stride": 5,
     "dropout": 0.2,
 }  # fmt: skip
+HYBRID = {
+    "motifs": 6, "motif_width": 5, "projection": 3, "filters": 4, "width": 4, "dilations": [1, 3], "hidden": 5,
+}  # fmt: skip
 # Three steps an epoch of the small dense dataset, which has 17 windows.
 SHORT = Settings(epochs=2, batch_size=6, learning_rate=1e-2)
 

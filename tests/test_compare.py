@@ -68,7 +68,7 @@ def test_a_table_of_runs_in_the_order_given(cli: Cli, tmp_path: Path, monkeypatc
 
 
 def test_what_train_and_evaluate_leave(cli: Cli, dataset: Path, tmp_path: Path) -> None:
-    thin = ("--set", "filters=4", "--set", "dilations=1", "--set", "hidden=3")
+    thin = ("--model", "dilated", "--set", "filters=4", "--set", "dilations=1", "--set", "hidden=3")
     trained = cli("train", dataset, "-o", tmp_path / "run", "--epochs", 3, "--batch-size", 8, *thin)
     assert trained.code == 0, trained.err
     assert cli("evaluate", tmp_path / "run").code == 0

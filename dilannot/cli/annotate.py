@@ -11,7 +11,7 @@ from dilannot.cli import options
 
 
 @click.command("annotate", short_help="run/ + FASTA -> a bigWig and a BED per marker")
-@click.argument("run", type=options.PATH, default=Path("run"))
+@click.argument("run", type=options.PATH, required=False)
 @click.argument("genome", type=options.PATH, required=False)
 @click.option(
     "-o", "--output", type=options.PATH, default=Path("tracks"), show_default=True, help="Folder for the tracks."
@@ -75,7 +75,7 @@ from dilannot.cli import options
 @options.dry_run
 @options.quiet
 def command(
-    run: Path,
+    run: Path | None,
     genome: Path | None,
     output: Path,
     regions: tuple[str, ...],
@@ -93,7 +93,10 @@ def command(
     quiet: bool,
     **settings: Any,
 ) -> None:
-    """Annotate GENOME (default: the one the run was trained on) with RUN (default: run/).
+    """Annotate GENOME (default: the one the run was trained on) with RUN.
+
+    Without RUN it is run/ where there is one, else the network that comes with dilannot: `hybrid`, 264 ENCODE markers,
+    trained on chr20 of hg19. It needs a GENOME: dilannot annotate hg19.fa -r chr21
 
     Writes per marker MARKER.bw, the probability of every position in steps of 0.01, and MARKER.bed, the calls;
     calls.bed, those of all markers; and tracks.json, which says what is in the folder. Tiles are read with enough
@@ -107,8 +110,12 @@ def command(
     from dilannot.annotate.plan import Scope, Settings
     from dilannot.annotate.shards import shard_asked
     from dilannot.cli.console import start
+    from dilannot.shipped import CARD, run_and_genome
 
     progress = start(quiet=quiet)
+    run, genome, shipped = run_and_genome(run, genome)
+    if shipped:
+        progress.say(f"no run/ here: annotating with the network that comes with dilannot, see {CARD}")
     part = shard_asked(shard)
     if part and force:
         raise click.UsageError("--force and --shard do not go together: other shards may be at work; remove the folder")

@@ -36,7 +36,7 @@ def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("-o", "--output", type=options.PATH, default=Path("run"), show_default=True, help="Run folder to make.")
 @click.option(
     "--model", metavar="NAME|FILE.py:CLASS",
-    help="Network: see dilannot models.  [default: dilated for dense datasets, deepsea for window ones]",
+    help="Network: see dilannot models.  [default: hybrid for dense datasets, deepsea for window ones]",
 )  # fmt: skip
 @options.model_arguments
 @click.option(

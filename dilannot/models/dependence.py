@@ -14,7 +14,7 @@ from torch import nn
 
 from dilannot.models.blocks import Centre, Embed, HiddenBatchNorm, OneHot
 from dilannot.models.kmers import KmerCounts
-from dilannot.models.layers import BatchNorm, Dropout, Logits, Pointwise
+from dilannot.models.layers import BatchNorm, BatchRenorm, Dropout, Logits, Pointwise
 from dilannot.models.lstm import BidirectionalLSTM
 from dilannot.models.network import BothStrands, Sum, leaves
 from dilannot.models.scan import MotifScan
@@ -27,7 +27,7 @@ _POINTWISE = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.Hardswish, nn.Softplus,
     nn.Sigmoid, nn.Tanh, nn.Identity, nn.Dropout, nn.Dropout1d, Dropout, Embed, OneHot,
 )  # fmt: skip
-_NORMS = (nn.BatchNorm1d, BatchNorm, HiddenBatchNorm)
+_NORMS = (nn.BatchNorm1d, BatchNorm, BatchRenorm, HiddenBatchNorm)
 _SLIDING = (nn.Conv1d, Pointwise, Logits, nn.MaxPool1d, nn.AvgPool1d)
 # All positions in, one out.
 _TO_ONE = (nn.Flatten, nn.AdaptiveAvgPool1d, nn.AdaptiveMaxPool1d, KmerCounts, MotifScan)

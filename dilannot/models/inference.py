@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from dilannot.models.blocks import ConvBlock, HiddenBatchNorm
 from dilannot.models.dense.id_cnn import IteratedDilated
-from dilannot.models.layers import BatchNorm, Dropout, Logits, Pointwise
+from dilannot.models.layers import BatchNorm, BatchRenorm, Dropout, Logits, Pointwise
 from dilannot.models.network import Block, BothStrands, DenseNetwork, Sum, leaves
 from dilannot.models.products import linear, markers_first
 
@@ -247,7 +247,7 @@ def _is_tiling(pool: nn.MaxPool1d) -> bool:
 
 def _is_foldable(layer: nn.Module) -> bool:
     """In evaluation, batch norm without running statistics takes those of its batch."""
-    return type(layer) in (nn.BatchNorm1d, BatchNorm, HiddenBatchNorm) and layer.running_mean is not None
+    return type(layer) in (nn.BatchNorm1d, BatchNorm, BatchRenorm, HiddenBatchNorm) and layer.running_mean is not None
 
 
 def _is_plain(layer: nn.Module) -> bool:

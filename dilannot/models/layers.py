@@ -11,6 +11,7 @@ from torch import Tensor, distributed, nn
 
 from dilannot.models.products import is_onednn, product
 
+_PLAIN_BATCHES = 50  # of batch renorm; after five times as many it is what it is
 SPARSE = 0.1  # up to this rate, drawing the hidden elements is cheaper than drawing one number for every element
 
 
@@ -141,6 +142,38 @@ class BatchNorm(nn.BatchNorm1d):
         self.running_var.lerp_(variance.to(self.running_var.dtype), share)
 
 
+class BatchRenorm(BatchNorm):
+    """Batch norm that learns with the statistics it will predict with (Ioffe 2017).
+
+    A batch of two windows has hardly ever the mean of the genome: GC content, repeats and activity come in stretches.
+    Plain batch norm takes that away in training and not in prediction. Here the running statistics count in both, and
+    the batch's own in gradients only; for the first batches, whose running statistics say nothing yet, it is plain
+    batch norm.
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        if not self.training or self.running_mean is None or self.running_var is None:
+            return super().forward(features)
+        with torch.no_grad():
+            mean, variance, total = _statistics(features)
+            mean, variance = mean.to(self.running_mean.dtype), variance.to(self.running_mean.dtype)
+            if self.num_batches_tracked is not None:
+                self.num_batches_tracked += 1
+            seen = int(self.num_batches_tracked or 1)
+            share = max(self.momentum or 0.0, 1 / seen)
+            self.running_mean.lerp_(mean, share)
+            self.running_var.lerp_(variance * (total / (total - 1).clamp(min=1)).to(variance.dtype), share)
+            trust = min(max((seen - _PLAIN_BATCHES) / _PLAIN_BATCHES / 4, 0.0), 1.0)
+            spread = torch.sqrt(self.running_var + self.eps)
+            scale = (torch.sqrt(variance + self.eps) / spread).clamp(1 / (1 + 2 * trust), 1 + 2 * trust)
+            shift = ((mean - self.running_mean) / spread).clamp(-5 * trust, 5 * trust)
+        weight, bias = self.weight * scale, self.bias + self.weight * shift
+        if is_shared():
+            normed: Tensor = _BatchNormOverRanks.apply(features, weight, bias, self.eps)[0]  # type: ignore[no-untyped-call]
+            return normed
+        return nn.functional.batch_norm(features, None, None, weight, bias, True, 0.0, self.eps)
+
+
 def is_shared() -> bool:
     """Whether several processes train one network here."""
     return distributed.is_available() and distributed.is_initialized()
@@ -153,6 +186,19 @@ def norm_over_all(network: nn.Module) -> None:
             layer.__class__ = BatchNorm
 
 
+def _statistics(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean, variance and number of positions of each channel, (C,) doubles, over the batches of all processes."""
+    mean, variance = (each.double() for each in torch.batch_norm_update_stats(features, None, None, 0.0))
+    # Merged in double precision: a float32 would lose a variance that is small beside the mean.
+    parts = torch.stack([mean, variance + mean.square(), torch.ones_like(mean)])
+    parts.mul_(features.numel() // features.shape[1])
+    if is_shared():
+        distributed.all_reduce(parts)
+    total = parts[2]
+    mean = parts[0] / total
+    return mean, (parts[1] / total - mean.square()).clamp_(min=0), total
+
+
 class _BatchNormOverRanks(torch.autograd.Function):
     """(N, C, L) or (N, C), with torch's own kernels: each process goes over its part, and C sums are exchanged.
 
@@ -163,13 +209,7 @@ class _BatchNormOverRanks(torch.autograd.Function):
     def forward(
         ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, eps: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        mean, variance = (each.double() for each in torch.batch_norm_update_stats(features, None, None, 0.0))
-        # Merged in double precision: a float32 would lose a variance that is small beside the mean.
-        parts = torch.stack([mean, variance + mean.square(), torch.ones_like(mean)])
-        distributed.all_reduce(parts.mul_(features.numel() // features.shape[1]))
-        total = parts[2]
-        mean = parts[0] / total
-        variance = (parts[1] / total - mean.square()).clamp_(min=0)
+        mean, variance, total = _statistics(features)
         as_float, inverse = mean.to(weight.dtype), torch.rsqrt(variance + eps).to(weight.dtype)
         ctx.save_for_backward(features, weight, as_float, inverse, total)
         ctx.eps = eps

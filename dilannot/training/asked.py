@@ -17,7 +17,7 @@ from dilannot.data.splits import SPLITS
 from dilannot.errors import DilannotError
 from dilannot.models import build_without_memory, count_parameters, entry, full_arguments, resolve
 from dilannot.models.arguments import parse_arguments
-from dilannot.training.grids import GRIDS, check_grid, published_grid, usual_space
+from dilannot.training.grids import GRIDS, SEARCHED, check_grid, published_grid, usual_space
 from dilannot.training.network import DEFAULT_MODELS, Choice, choose
 from dilannot.training.prepare import check_dataset, total_steps
 from dilannot.training.proposals import FromGrid, FromOptuna, Proposer
@@ -196,7 +196,8 @@ def ask(
     if grid is not None and space is not None:
         raise DilannotError("a grid is searched, or a space", where="--space", remedy="leave one of them out")
     with Dataset(dataset) as data:
-        name = resolve(model or DEFAULT_MODELS[data.task])
+        model = model or (SEARCHED if grid in GRIDS else DEFAULT_MODELS)[data.task]
+        name = resolve(model)
         given = arguments if isinstance(arguments, dict) else parse_arguments(name, arguments)
         choice = choose(data, model, given, motifs)
         settings = (settings or resolve_settings()).for_task(data.task)

@@ -9,6 +9,7 @@ from dilannot.errors import DilannotError, near
 from dilannot.models import entry, full_arguments, names
 from dilannot.training.space import Axis, Range, Space
 
+SEARCHED = {"dense": "dilated", "window": "deepsea"}  # with a published grid, where no network is named
 _DROPOUTS = ("dropout", "dropouts", "hidden_dropout")
 
 

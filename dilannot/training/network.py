@@ -23,7 +23,7 @@ from dilannot.progress import Progress
 from dilannot.training.initial import start_as_published
 from dilannot.training.settings import Initial
 
-DEFAULT_MODELS = {"dense": "dilated", "window": "deepsea"}
+DEFAULT_MODELS = {"dense": "hybrid", "window": "deepsea"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ def test_parameters_follow_the_number_of_outputs(cli: Cli) -> None:
     few, many = (listed(cli, "--task", "dense", "--outputs", count) for count in (40, 41))
     assert {row["outputs"] for row in few.values()} == {"40"}
     grown = {name: number(many[name]["parameters"]) - number(few[name]["parameters"]) for name in few}
-    assert grown == {name: 201 if name == "bilstm" else 126 for name in few}  # hidden units, and a bias
+    assert grown == {name: {"bilstm": 201, "hybrid": 65}.get(name, 126) for name in few}  # hidden units, and a bias
 
 
 def number(text: str) -> int:
@@ -113,7 +113,7 @@ def test_json_of_one(cli: Cli) -> None:
     assert found["inputs"] == ["sequence"]
     assert found["parameters"] == found["published_parameters"] == 631_213
     assert found["receptive_field"] == {"span": 10_810, "first": -5_380, "last": 5_429, "positions": 3_610}
-    assert set(found["layers"][0]) == {"layer", "settings", "shape", "parameters", "multiply_adds"}
+    assert set(found["layers"][0]) == {"layer", "depth", "settings", "shape", "parameters", "multiply_adds"}
     assert sum(layer["parameters"] or 0 for layer in found["layers"]) == 631_213
     assert record(cli, "bilstm")["receptive_field"] is None
 

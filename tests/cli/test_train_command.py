@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from conftest import Cli
 
-THIN = ("--set", "filters=8,12,6", "--set", "dilations=1,1,3", "--set", "hidden=7", "--set", "kernel=5")
+THIN = (
+    *("--model", "dilated"),
+    *("--set", "filters=8,12,6", "--set", "dilations=1,1,3", "--set", "hidden=7", "--set", "kernel=5"),
+)
 QUICK = (*THIN, "--max-steps", 2, "--epochs", 2, "-@", 1)
 
 

@@ -511,7 +511,8 @@ def test_a_run_that_knows_is_better_than_one_that_guesses(
     with Dataset(dataset) as data:
         other = make_run(tmp_path / "guess", inputs.genome, "toy-bases", markers=data.markers)
     train(
-        dataset, tmp_path / "knows", arguments={"filters": [32, 32], "dilations": [1, 3], "hidden": 32},
+        dataset, tmp_path / "knows",
+        model="dilated", arguments={"filters": [32, 32], "dilations": [1, 3], "hidden": 32},
         settings=Settings(epochs=40, batch_size=4, learning_rate=5e-3),
     )  # fmt: skip
     [difference] = evaluate(tmp_path / "knows", protocol=Protocol("train"), others=[other]).differences
@@ -535,6 +536,7 @@ def test_a_dataset_that_changed_since_training_is_refused(inputs: Inputs, tmp_pa
     train(
         path,
         tmp_path / "run",
+        model="dilated",
         settings=Settings(epochs=1, max_steps=1),
         arguments={"filters": [4], "dilations": [1], "hidden": 3},
     )

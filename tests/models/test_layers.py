@@ -16,6 +16,7 @@ from dilannot.models import build
 from dilannot.models.blocks import Centre, ConvBlock, Embed, HiddenBatchNorm, OneHot, same_max_pool, same_padding
 from dilannot.models.dependence import length_after
 from dilannot.models.kmers import KmerCounts
+from dilannot.models.layers import BatchRenorm
 from dilannot.models.lstm import BidirectionalLSTM
 from dilannot.models.scan import MotifScan
 from dilannot.training.losses import interval_cross_entropy_sum
@@ -184,6 +185,29 @@ def test_batch_norm_decays_and_takes_a_single_window() -> None:
     before = norm.running_mean.clone()
     assert norm(torch.randn(1, 3)).isfinite().all()
     assert torch.equal(norm.running_mean, before)
+
+
+def test_batch_renorm_begins_as_batch_norm() -> None:
+    features = torch.randn(4, 3, 50) * 2 + 5
+    norm, plain = BatchRenorm(3).train(), nn.BatchNorm1d(3).train()
+    torch.testing.assert_close(norm(features), plain(features))
+    torch.testing.assert_close(norm.running_mean, features.mean((0, 2)))
+    torch.testing.assert_close(norm.running_var, features.transpose(0, 1).reshape(3, -1).var(1))
+
+
+def test_batch_renorm_learns_with_what_it_predicts_with() -> None:
+    torch.manual_seed(0)
+    norm = BatchRenorm(3, momentum=0.02).train()
+    nn.init.normal_(norm.weight)
+    nn.init.normal_(norm.bias)
+    for _ in range(300):
+        norm(torch.randn(2, 3, 100) * 2 + 5)
+    odd = (torch.randn(2, 3, 100) * 2 + 8).requires_grad_()
+    learning = norm(odd)
+    torch.testing.assert_close(learning, norm.eval()(odd), rtol=1e-4, atol=1e-4)
+    # In gradients the batch's own statistics count: nothing is gained by moving all of it.
+    (moved,) = torch.autograd.grad((learning * torch.randn_like(learning)).sum(), odd)
+    torch.testing.assert_close(moved.sum((0, 2)), torch.zeros(3), rtol=0, atol=1e-3)
 
 
 def test_every_application_of_a_block_has_its_own_batch_norm() -> None:

@@ -36,6 +36,7 @@ SETTINGS = replace(SHORT, reverse_complement=True, shift=9, ema=0.9)
 ALL = Training(SETTINGS)
 # The same on the command line.
 OPTIONS = (
+    *("--model", "dilated"),
     *(text for name, value in THIN.items() for text in ("--set", f"{name}={value}".replace("[", "").replace("]", ""))),
     *("--epochs", 2, "--batch-size", 6, "--learning-rate", 0.01, "--reverse-complement", "--shift", 9, "--ema", 0.9),
     *("--threads", 1),

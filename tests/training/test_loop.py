@@ -14,6 +14,7 @@ import torch
 import toy_models  # noqa: F401 (registers)
 from conftest import Inputs
 from safetensors import safe_open
+from small_trainings import HYBRID
 
 from dilannot.data.build import build_dataset
 from dilannot.data.dataset import Dataset
@@ -26,15 +27,20 @@ from dilannot.info import describe
 from dilannot.models import registry
 from dilannot.progress import Silent
 from dilannot.run import load_network, read_run
+from dilannot.training import train as training
 from dilannot.training.losses import interval_cross_entropy_sum
 from dilannot.training.prepare import plan
 from dilannot.training.settings import Settings
-from dilannot.training.train import train
 
 THIN = {
     "filters": (8, 12, 6), "dilations": (1, 1, 3), "deconvolution": 6, "hidden": 7, "kernel": 5, "stride": 5,
 }  # fmt: skip
 SETTINGS = Settings(epochs=2, batch_size=8, learning_rate=1e-2)
+
+
+def train(dataset: Path, output: Path, **given: Any) -> None:
+    """A `dilated`, where no other network is named."""
+    training.train(dataset, output, **{"model": "dilated"} | given)
 
 
 def metrics(run: Path) -> list[dict[str, str]]:
@@ -97,7 +103,8 @@ def test_a_network_learns_what_can_be_learnt(inputs: object, tmp_path: Path) -> 
 
 def test_max_steps_ends_the_training(dataset: Path, tmp_path: Path) -> None:
     settings = Settings(epochs=50, max_steps=3, batch_size=8)
-    assert plan(dataset, settings, output=tmp_path / "run").startswith("dilated, 515,797 parameters, 3 steps")
+    planned = plan(dataset, settings, output=tmp_path / "run", model="dilated")
+    assert planned.startswith("dilated, 515,797 parameters, 3 steps")
     train(dataset, tmp_path / "run", arguments=THIN, settings=settings)
     assert [row["step"] for row in metrics(tmp_path / "run")] == ["3"]
 
@@ -203,6 +210,15 @@ def test_window_datasets_train_and_evaluate_through_the_same_loop(inputs: Inputs
     assert result.protocol["windows"] == result.scores.positions > 0
     with Dataset(tmp_path / "d.h5") as data:
         assert result.scores.positives.tolist() == data.positives[:, 2].tolist()
+
+
+def test_where_no_network_is_named_a_dense_dataset_trains_hybrid(dataset: Path, tmp_path: Path) -> None:
+    settings = Settings(epochs=1, max_steps=1, batch_size=8)
+    assert plan(dataset, settings, output=tmp_path / "run").startswith("hybrid, ")
+    training.train(dataset, tmp_path / "run", arguments=HYBRID, settings=settings)
+    run = read_run(tmp_path / "run")
+    assert run.model == "hybrid"
+    assert HYBRID.items() <= run.arguments.items()
 
 
 def test_a_network_of_the_other_task_is_refused(inputs: Inputs, dataset: Path, tmp_path: Path) -> None:

@@ -32,7 +32,8 @@ LIMIT = 90.0  # seconds that processes may take on a busy machine
 FILES = ("metrics.csv", "best.safetensors", "last.safetensors")
 OPTIONS = (
     "--epochs=12", "--batch-size=6", "--learning-rate=0.01", "--ema=0.9", "--reverse-complement", "--seed=3",
-    "--threads=1", "--device=cpu", *(f"--set={name}={str(value).replace(' ', '')}" for name, value in THIN.items()),
+    "--threads=1", "--device=cpu", "--model=dilated",
+    *(f"--set={name}={str(value).replace(' ', '')}" for name, value in THIN.items()),
 )  # fmt: skip
 
 

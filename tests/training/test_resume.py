@@ -288,7 +288,10 @@ def test_the_same_arguments_may_be_said_again(dense: Path, whole: Path, tmp_path
     tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in THIN.items()}
     said: list[Any] = [tuples, {"filters": (4, 6, 4)}, ("filters=4,6,4", "dropout=0.2"), ()]
     stops = 0
-    while stopped(ALL, dense, tmp_path / "run", signal.SIGTERM, 1, model=None, arguments=said[stops % 4] or THIN):
+    while stopped(
+        ALL, dense, tmp_path / "run", signal.SIGTERM, 1,
+        model=None if stops else "dilated", arguments=said[stops % 4] or THIN,
+    ):  # fmt: skip
         stops += 1
     train(None, tmp_path / "run", arguments=said[1], resume=True)
     assert contents(tmp_path / "run") == contents(whole)

@@ -21,7 +21,7 @@ import torch
 import toy_models  # noqa: F401 (registers)
 from conftest import Cli, Inputs
 from forked_commands import Commands, command_server, until
-from small_trainings import THIN, contents
+from small_trainings import HYBRID, THIN, contents
 
 from dilannot.data.build import build_dataset
 from dilannot.data.settings import BuildSettings
@@ -80,7 +80,8 @@ def written(folder: Path, text: str) -> str:
 
 def search(dataset: Path, output: Path, **given: Any) -> Search:
     settings = replace(SHORT, **given.pop("settings", {}))
-    return tune(dataset, output, **{"arguments": WITHOUT_HIDDEN, "settings": settings, "device": "cpu"} | given)
+    usual: dict[str, Any] = {"model": "dilated", "arguments": WITHOUT_HIDDEN, "settings": settings, "device": "cpu"}
+    return tune(dataset, output, **usual | given)
 
 
 def table(output: Path) -> list[dict[str, str]]:
@@ -228,6 +229,15 @@ def test_nothing_to_search_by_is_refused(dataset: Path, grid: str, tmp_path: Pat
     with pytest.raises(DilannotError, match="grid 'thesis-task1' is not for model 'dilated'"):
         search(dataset, tmp_path / "tune", grid="thesis-task1")
     assert not (tmp_path / "tune").exists()
+
+
+def test_where_no_network_is_named_a_published_grid_searches_dilated(dataset: Path, grid: str, tmp_path: Path) -> None:
+    """And any other what `train` trains."""
+    once = replace(SHORT, epochs=1, max_steps=1)
+    for given, arguments, model in (("thesis-task2", {}, "dilated"), (grid, HYBRID, "hybrid")):
+        found = tune(dataset, tmp_path / model, grid=given, arguments=arguments, trials=1, settings=once, device="cpu")
+        assert found.model == model
+        assert read_run(tmp_path / model / "best").model == model
 
 
 def test_a_dataset_without_positives_to_rank_is_refused(
@@ -455,6 +465,7 @@ def servers() -> Iterator[list[Any]]:
 def typed(dataset: Path, output: Path, grid: str, *more: object) -> list[object]:
     """The command that does what `search` does, with a checkpoint after every step."""
     words: list[object] = ["tune", dataset, "-o", output, "--grid", grid, "-@", 1, "--device", "cpu"]
+    words += ["--model", "dilated"]
     for name, value in WITHOUT_HIDDEN.items():
         words += ["--set", f"{name}={json.dumps(value)}"]
     for name, value in {"epochs": SHORT.epochs, "batch_size": SHORT.batch_size, "checkpoint_minutes": 0}.items():

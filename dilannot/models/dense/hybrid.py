@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from dilannot.models.blocks import OneHot, activation, same_padding
-from dilannot.models.layers import BatchNorm, Dropout, Logits, Pointwise
+from dilannot.models.layers import BatchRenorm, Dropout, Logits, Pointwise
 from dilannot.models.network import BothStrands, DenseNetwork, Sum
 from dilannot.models.registry import register
 
@@ -72,14 +72,14 @@ class Hybrid(DenseNetwork):
         skips: bool = True,
         skip_kernel: int = 15,
         both_strands: bool = True,
-        batch_norm_decay: float = 0.9,
+        batch_norm_decay: float = 0.98,
         dropout: float = 0.01,
     ) -> None:
         if len(pools) != 2 or min(pools) < 1:
             raise ValueError("pools are two widths, as in 5,2")
 
         def norm(channels: int) -> list[nn.Module]:
-            return [BatchNorm(channels, momentum=1 - batch_norm_decay), activation()]
+            return [BatchRenorm(channels, momentum=1 - batch_norm_decay), activation()]
 
         def drop() -> list[nn.Module]:
             return [Dropout(dropout)] if dropout else []

@@ -1,0 +1,307 @@
+"""The house model against the published networks on chr20: same blocks, markers and budget, three seeds, test scores.
+
+    python benchmarks/race.py CHR20 FOLDER [--group dense|bins|ablations] [--budget 46800000] [--patience 0]
+        [--seeds 3] [--rates 0.001,0.002,0.004] [--jobs 2] [--device cpu] [--write docs/explain/models-compared.md]
+
+CHR20 holds chr20.fa.gz, peaks/ and markers.tsv. Every network is trained with the recipe `modern` until it has seen
+--budget nucleotides (an epoch has 46.8 million), at each of the learning rates with the first seed; the rate of the
+best validation PR AUC (mean over classes) is that of the other seeds. All are then judged on the test windows, which
+nothing has seen: class means of PR AUC and ROC AUC, their 95 % intervals, and those of the difference to `hybrid`, from
+resampled blocks of the genome.
+
+dense       conv7, dilated, dilated-pool, id-cnn, bilstm, hybrid, judged nucleotide by nucleotide
+bins        networks of one output per 200-bp bin, and dense ones by their means over bins, judged on bins of the same
+            test windows. Bin networks learn from all bins of the training windows, as many nucleotides as the others
+ablations   hybrid, with one thing changed at a time, at hybrid's rate
+
+Everything goes to FOLDER; run again after an interruption, it goes on. With --patience the networks are trained until
+they stop improving, or have seen the budget. The last line is the least ratio, over classes, of hybrid's PR AUC to the
+best other network's; exits 1 when it misses the goal (2 at an equal budget, 1.3 with --patience).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+CLASSES = ("TFBS", "histone", "DNase")
+HOUSE = "hybrid"
+DENSE = ("conv7", "dilated", "dilated-pool", "id-cnn", "bilstm")
+BINS = ("deepsea", "conv3", "danq", "crnn-700-projection")
+ABLATIONS = {
+    "one strand": ("both_strands=false",),
+    "no skips": ("skips=false",),
+    "no projection": ("projection=0",),
+    "no dilations": ("dilations=1,1,1,1,1,1,1,1",),
+    "dilations of multiples of 3": ("dilations=3,9,27,81,3,9,27,81",),
+}
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A network of the race: its name there, the registered one, and arguments."""
+
+    name: str
+    model: str
+    arguments: tuple[str, ...] = ()
+    bins: bool = False
+
+
+@dataclass(frozen=True)
+class Race:
+    """What all share."""
+
+    folder: Path
+    budget: int
+    patience: int
+    device: str
+
+    def run(self, entrant: Entrant, rate: float, seed: int) -> Path:
+        return self.folder / f"{entrant.name.replace(' ', '-')}-{self.budget / 1e6:g}M-r{rate:g}-s{seed}"
+
+    def train(self, entrant: Entrant, rate: float, seed: int) -> Path:
+        """A run, new or gone on with."""
+        run = self.run(entrant, rate, seed)
+        per_step = 100 * 200 if entrant.bins else 2 * 25_000  # nt that are labelled
+        steps = self.budget // per_step
+        how = ["--epochs", 100, "--max-steps", steps, "--learning-rate", rate, "--seed", seed, "-@", 1]
+        how += ["--device", self.device] + (["--patience", self.patience] if self.patience else [])
+        for argument in entrant.arguments:
+            how += ["--set", argument]
+        data = self.folder / ("bins.h5" if entrant.bins else "dense.h5")
+        dilannot("train", data, "-o", run, "--model", entrant.model, *how, "--resume", "-q")
+        print(f"{run.name}: validation {validated(run):.4f}", flush=True)
+        return run
+
+    def score(self, run: Path, bins: bool, other: Path | None = None) -> dict[str, Any]:
+        """The record of a run on the test windows of the dense dataset, less another's."""
+        extra = (["--bin", 200] if bins else []) + (["--compare", other] if other else [])
+        record = run / f"test{'-bins' if bins else ''}{f'-against-{other.name}' if other else ''}"
+        if not record.with_suffix(".json").exists():
+            dense = self.folder / "dense.h5"
+            dilannot("evaluate", run, dense, *extra, "-o", record, "-q", "--device", self.device, "-@", 1)
+        found: dict[str, Any] = json.loads(record.with_suffix(".json").read_text())
+        return found
+
+
+def dilannot(*words: object) -> str:
+    command = [sys.executable, "-m", "dilannot", *map(str, words)]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def validated(run: Path) -> float:
+    """The best epoch's validation PR AUC, mean over classes."""
+    header, *rows = (line.split(",") for line in (run / "metrics.csv").read_text().splitlines())
+    columns = [i for i, name in enumerate(header) if name.startswith("pr_auc_")]
+    return max(fmean(float(row[i]) for i in columns) for row in rows)
+
+
+def build(chr20: Path, folder: Path, bins: bool) -> None:
+    """The dense dataset; that of bins has windows of the other's training blocks only."""
+    given = (chr20 / "chr20.fa.gz", chr20 / "peaks", "--markers", chr20 / "markers.tsv", "-q")
+    dense, binned, held_out = folder / "dense.h5", folder / "bins.h5", folder / "held-out.bed"
+    if not dense.exists():
+        dilannot("build-data", *given, "-o", dense)
+    if bins and not binned.exists():
+        held_out.write_text("".join(f"chr20\t{start}\t{end}\n" for start, end in not_trained(dense)))
+        dilannot("build-data", *given, "-o", binned, "--task", "window", "--all-bins", "--exclude", held_out)
+
+
+def not_trained(dense: Path) -> Iterable[tuple[int, int]]:
+    """Where no training window lies, with the bins' context."""
+    import h5py
+
+    with h5py.File(dense) as file:
+        starts, split = file["windows/start"][:], file["windows/split"][:]
+        length = int(file.attrs["window"])
+    at = 0
+    for start in [*sorted(starts[split == 0].tolist()), 10**9]:
+        if start > at:
+            yield max(0, at - 500), start + 500
+        at = start + length
+
+
+def best_rate(race: Race, entrant: Entrant, rates: Sequence[float]) -> float:
+    return max(rates, key=lambda rate: validated(race.run(entrant, rate, 0)))
+
+
+def compete(race: Race, entrants: Sequence[Entrant], rates: Sequence[float], seeds: int, jobs: int) -> dict[str, float]:
+    """Train all; the chosen rate of each."""
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(lambda job: race.train(*job), [(each, rate, 0) for each in entrants for rate in rates]))
+        chosen = {each.name: best_rate(race, each, rates) for each in entrants}
+        rest = [(each, chosen[each.name], seed) for each in entrants for seed in range(1, seeds)]
+        list(pool.map(lambda job: race.train(*job), rest))
+    return chosen
+
+
+@dataclass(frozen=True)
+class Result:
+    """Test figures of an entrant, seed by seed."""
+
+    entrant: Entrant
+    rate: float
+    records: list[dict[str, Any]]
+    against: list[dict[str, Any]]  # hybrid's records, compared with it
+
+    def mean(self, kind: str, figure: str = "pr_auc") -> float:
+        return fmean(record["class_means"][kind][figure] for record in self.records)
+
+    def spread(self, kind: str) -> float:
+        values = [record["class_means"][kind]["pr_auc"] for record in self.records]
+        return stdev(values) if len(values) > 1 else 0.0
+
+    def interval(self, kind: str) -> tuple[float, float]:
+        """The mean over seeds of the ends."""
+        low, high = (
+            fmean(each["class_means"][kind][f"pr_auc_{end}"] for each in self.records) for end in ("low", "high")
+        )
+        return low, high
+
+    def beaten(self, kind: str) -> tuple[int, int]:
+        """In how many seeds hybrid is better outside the interval of the difference, and of how many."""
+        found = [each["differences"][0]["class_differences"][kind]["pr_auc"] for each in self.against]
+        return sum(each["low"] > 0 for each in found), len(found)
+
+
+def judge(
+    race: Race, entrants: Sequence[Entrant], chosen: dict[str, float], seeds: int, jobs: int, bins: bool
+) -> list[Result]:
+    def runs(entrant: Entrant) -> list[Path]:
+        return [race.run(entrant, chosen[entrant.name], seed) for seed in range(seeds)]
+
+    house = runs(next(each for each in entrants if each.name == HOUSE))
+    results = []
+    with ThreadPoolExecutor(jobs) as pool:
+        for entrant in entrants:
+            own = list(pool.map(partial(race.score, bins=bins), runs(entrant)))
+            pairs = [] if entrant.name == HOUSE else list(zip(house, runs(entrant), strict=True))
+            against = list(pool.map(lambda pair: race.score(pair[0], bins, pair[1]), pairs))
+            results.append(Result(entrant, chosen[entrant.name], own, against))
+    return results
+
+
+def table(results: Sequence[Result]) -> str:
+    """Markdown: PR AUC with intervals and spread over seeds, ROC AUC, and in how many seeds hybrid is surely better."""
+    rates = results[0].records[0]["class_means"]
+    lines = [
+        "| | " + " | ".join(f"{kind} PR AUC" for kind in CLASSES) + " | ROC AUC | rate |",
+        "|---|" + "---:|" * (len(CLASSES) + 2),
+    ]
+    for each in sorted(results, key=lambda each: fmean(each.mean(kind) for kind in CLASSES)):
+        cells = []
+        for kind in CLASSES:
+            low, high = each.interval(kind)
+            better, of = each.beaten(kind)
+            sure = f", {better}/{of}" if of else ""
+            cells.append(f"{each.mean(kind):.4f} ({low:.3f}–{high:.3f}; ±{each.spread(kind):.4f}{sure})")
+        roc = " / ".join(f"{each.mean(kind, 'roc_auc'):.3f}" for kind in CLASSES)
+        lines.append(f"| {each.entrant.name} | {' | '.join(cells)} | {roc} | {each.rate:g} |")
+    guess = " | ".join(f"{rates[kind]['base_rate']:.4f}" for kind in CLASSES)
+    lines.append(f"| base rate: what a guess gets | {guess} | .5 | |")
+    return "\n".join(lines) + "\n"
+
+
+def ratios(results: Sequence[Result]) -> dict[str, float]:
+    """By class: hybrid's mean PR AUC over the best other one."""
+    house = next(each for each in results if each.entrant.name == HOUSE)
+    others = [each for each in results if each is not house]
+    return {kind: house.mean(kind) / max(each.mean(kind) for each in others) for kind in CLASSES}
+
+
+def draw(results: Sequence[Result], picture: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, panels = pyplot.subplots(1, len(CLASSES), figsize=(11, 0.6 + 0.34 * len(results)), layout="constrained")
+    ordered = sorted(results, key=lambda each: fmean(each.mean(kind) for kind in CLASSES))
+    for panel, kind in zip(panels, CLASSES, strict=True):
+        for row, each in enumerate(ordered):
+            low, high = each.interval(kind)
+            colour = "#b2182b" if each.entrant.name == HOUSE else "#4d6a8a"
+            panel.barh(row, each.mean(kind), color=colour, alpha=0.85, height=0.7)
+            panel.plot([low, high], [row, row], color="#222222", linewidth=1.2)
+            values = [record["class_means"][kind]["pr_auc"] for record in each.records]
+            panel.plot(values, [row] * len(values), "o", color="white", markeredgecolor="#222222", markersize=4)
+        guess = ordered[0].records[0]["class_means"][kind]["base_rate"]
+        panel.axvline(guess, color="#888888", linestyle=":", linewidth=1)
+        panel.set_title(kind)
+        panel.set_xlabel("test PR AUC, class mean")
+        panel.set_yticks(range(len(ordered)), [each.entrant.name for each in ordered] if panel is panels[0] else [])
+        panel.spines[["top", "right"]].set_visible(False)
+    figure.savefig(picture, dpi=110, metadata={"Software": None})
+
+
+def write(page: Path, group: str, text: str) -> None:
+    """Put the table between the marks of its group."""
+    mark, end = f"<!-- made by benchmarks/race.py, {group} -->\n", "<!-- end -->"
+    before, _, rest = page.read_text().partition(mark)
+    _, found, after = rest.partition(end)
+    if not found:
+        sys.exit(f"{page} has no place for {group}")
+    page.write_text(before + mark + text + end + after)
+
+
+def entrants_of(group: str) -> list[Entrant]:
+    house = Entrant(HOUSE, HOUSE)
+    if group == "ablations":
+        return [house, *(Entrant(name, HOUSE, arguments) for name, arguments in ABLATIONS.items())]
+    if group == "bins":
+        return [house, Entrant("dilated", "dilated"), *(Entrant(name, name, bins=True) for name in BINS)]
+    return [house, *(Entrant(name, name) for name in DENSE)]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("chr20", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--group", choices=("dense", "bins", "ablations"), default="dense")
+    parser.add_argument("--budget", type=int, default=46_800_000)
+    parser.add_argument("--patience", type=int, default=0)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--rates", default="0.001,0.002,0.004")
+    parser.add_argument("--only", help="entrants, with commas between")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--picture", type=Path)
+    parser.add_argument("--write", type=Path)
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    bins = options.group == "bins"
+    build(options.chr20, options.folder, bins)
+    race = Race(options.folder, options.budget, options.patience, options.device)
+    entrants = entrants_of(options.group)
+    if options.only:
+        entrants = [each for each in entrants if each.name in options.only.split(",")]
+    rates = [float(rate) for rate in options.rates.split(",")]
+    if options.group == "ablations":
+        rates = [best_rate(race, entrants[0], rates)]
+    chosen = compete(race, entrants, rates, options.seeds, options.jobs)
+    results = judge(race, entrants, chosen, options.seeds, options.jobs, bins)
+    print(table(results))
+    if options.write:
+        name = f"{options.group}, {'converged' if options.patience else f'{options.budget / 1e6:g} Mnt'}"
+        write(options.write, name, table(results))
+    if options.picture:
+        draw(results, options.picture)
+    found = ratios(results)
+    goal = 1.0 if options.group == "ablations" else 1.3 if options.patience else 2.0
+    print("PR AUC of hybrid over the best other: " + ", ".join(f"{kind} {value:.2f}" for kind, value in found.items()))
+    print(f"least ratio of PR AUC, {options.group}: {min(found.values()):.2f} (goal {goal:g})")
+    return int(min(found.values()) < goal)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
