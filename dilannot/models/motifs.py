@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from dilannot.errors import DilannotError
 from dilannot.formats.motifs import Motif
 from dilannot.models.blocks import CHANNELS, OneHot
-from dilannot.models.network import Network, leaves
+from dilannot.models.network import Network, inner_leaves
 from dilannot.models.registry import entry
 from dilannot.models.scan import MotifScan
 
@@ -41,7 +41,7 @@ def start_from_motifs(network: nn.Module, motifs: Sequence[Motif]) -> int:
     DilannotError
         The network's first layer does not read one-hot bases.
     """
-    layers = list(leaves(network.layers())) if isinstance(network, Network) else []
+    layers = list(inner_leaves(network.layers())) if isinstance(network, Network) else []
     reads = [layer for layer in layers if isinstance(layer, nn.Conv1d | MotifScan)][:1]
     if not any(isinstance(layer, OneHot) for layer in layers) or not reads or not motifs:
         raise DilannotError("has no filters that can start from motifs", where="--motifs", remedy="leave --motifs out")

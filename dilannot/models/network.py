@@ -156,6 +156,15 @@ def leaves(layers: Sequence[nn.Module]) -> Iterator[nn.Module]:
             yield layer
 
 
+def inner_leaves(layers: Sequence[nn.Module]) -> Iterator[nn.Module]:
+    """The single layers of a chain and of the chains inside them, in the order they are applied."""
+    for layer in leaves(layers):
+        inside = layer.branches if isinstance(layer, Sum) else [layer.chain] if isinstance(layer, BothStrands) else []
+        for chain in inside:
+            yield from inner_leaves([chain])
+        yield layer
+
+
 class Block(nn.Module, ABC):
     """Several layers that belong together, applied one after the other."""
 

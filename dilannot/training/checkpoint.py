@@ -22,6 +22,7 @@ from dilannot.progress import Progress
 from dilannot.ranks import Ranks
 from dilannot.run import STATE, Run
 from dilannot.tensors import Layout, check_layout, read_tensors, write_tensors
+from dilannot.training.muon import Muon
 from dilannot.training.step import Stepper
 
 FORMAT = "dilannot-training-state"
@@ -30,6 +31,7 @@ FORMAT_VERSION = 1
 _KINDS = ("network", "average", "optimizer", "random")
 _OPTIMIZED: dict[type, tuple[str, ...]] = {
     torch.optim.AdamW: ("step", "exp_avg", "exp_avg_sq"),
+    Muon: ("step", "exp_avg", "exp_avg_sq"),
     torch.optim.Adam: ("step", "exp_avg", "exp_avg_sq"),
     torch.optim.RMSprop: ("step", "square_avg"),
     torch.optim.SGD: ("momentum_buffer",),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from dilannot.training.muon import Muon
 from dilannot.training.settings import Settings
 
 
@@ -18,6 +20,8 @@ def make_optimizer(network: nn.Module, settings: Settings) -> torch.optim.Optimi
         {"params": [each for each in learning if each.dim() <= 1], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
+    if settings.optimizer == "muon":
+        return Muon(_by_kind(network, groups), settings.learning_rate)
     rate = settings.learning_rate
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(groups, rate, fused=True)
@@ -26,6 +30,19 @@ def make_optimizer(network: nn.Module, settings: Settings) -> torch.optim.Optimi
     if settings.optimizer == "rmsprop":
         return torch.optim.RMSprop(groups, rate, alpha=0.9)
     return torch.optim.SGD(groups, rate, momentum=settings.momentum)
+
+
+def _by_kind(network: nn.Module, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Matrices and filters between features apart from all else: biases, norms, embeddings and the last layer."""
+    apart = {id(each.weight) for each in network.modules() if isinstance(each, nn.Embedding)}
+    output = getattr(network, "output", None)
+    apart |= {id(each) for each in output.parameters()} if isinstance(output, nn.Module) else set()
+    split = []
+    for group in groups:
+        for orthogonal in (True, False):
+            chosen = [each for each in group["params"] if (each.dim() > 1 and id(each) not in apart) == orthogonal]
+            split += [group | {"params": chosen, "orthogonal": orthogonal}] if chosen else []
+    return split
 
 
 def learning_rate(settings: Settings, step: int, steps: int, scale: float) -> float:

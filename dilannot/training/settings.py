@@ -11,7 +11,7 @@ from dilannot.errors import DilannotError, near
 
 BATCH_SIZES = {"dense": 2, "window": 100}
 
-Optimizer = Literal["adamw", "adam", "rmsprop", "sgd"]
+Optimizer = Literal["adamw", "muon", "adam", "rmsprop", "sgd"]
 Schedule = Literal["cosine", "plateau", "constant"]
 Watch = Literal["pr_auc", "loss"]
 Initial = Literal["base-rates", "published", "default"]

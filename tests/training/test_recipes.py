@@ -12,6 +12,7 @@ from torch import nn
 from dilannot.errors import DilannotError
 from dilannot.models import build
 from dilannot.training.initial import start_as_published
+from dilannot.training.muon import Muon
 from dilannot.training.optimizing import Average, learning_rate, limit_norms, make_optimizer
 from dilannot.training.recipes import RECIPES, parse_settings, resolve_settings
 from dilannot.training.settings import Settings
@@ -71,7 +72,7 @@ def test_texts_are_read_as_numbers_where_they_are_numbers() -> None:
         ({"learning_rate": 0.0}, "learning_rate: is "),
         ({"learning_rate": math.nan}, "learning_rate: is "),
         ({"learning_rate": "fast"}, "learning_rate: is a number"),
-        ({"optimizer": "adma"}, "optimizer: is one of adamw, adam, rmsprop, sgd"),
+        ({"optimizer": "adma"}, "optimizer: is one of adamw, muon, adam, rmsprop, sgd"),
         ({"warmup": 1.5}, "warmup: is between 0 and 1"),
         ({"reverse_complement": 1}, "reverse_complement: is true or false"),
         ({"seed": 2**63}, "seed: is "),
@@ -131,9 +132,9 @@ def test_only_matrices_and_filters_decay() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("adamw", torch.optim.AdamW), ("adam", torch.optim.Adam), ("rmsprop", torch.optim.RMSprop), ("sgd", torch.optim.SGD)]
+    ("name", "expected"), [("adamw", torch.optim.AdamW), ("muon", Muon), ("adam", torch.optim.Adam), ("rmsprop", torch.optim.RMSprop), ("sgd", torch.optim.SGD)]
 )  # fmt: skip
-def test_the_optimizer_is_torchs(name: Any, expected: type) -> None:
+def test_the_optimizer_is_the_one_asked_for(name: Any, expected: type) -> None:
     assert type(make_optimizer(nn.Linear(2, 2), Settings(optimizer=name))) is expected
 
 

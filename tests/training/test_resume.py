@@ -73,6 +73,7 @@ TRAININGS = {
     "plateaus and patience": Training(replace(_PLATEAU, learning_rate=0.1)),
     "adam": Training(replace(SHORT, optimizer="adam", schedule="constant", warmup=0.0)),
     "rmsprop": Training(replace(SHORT, optimizer="rmsprop")),
+    "muon": Training(replace(SHORT, optimizer="muon")),
     "sgd": Training(replace(SHORT, optimizer="sgd", weight_decay=0.1)),
     "sgd without momentum": Training(replace(SHORT, optimizer="sgd", momentum=0.0, clip=0.0)),
     "limited norms and steps": Training(replace(SHORT, max_norm=0.5, l1=1e-3, max_steps=5, positive_weight=4.0)),

@@ -29,6 +29,9 @@ class Hybrid(DenseNetwork):
         Markers.
     motifs, motif_width
         Filters of the first convolution, and their width in nt.
+    motif_threshold
+        At the start, a filter's matches count from so many standard deviations above their mean on: what is seen of
+        most motifs at most places is nothing, not noise.
     projection
         Channels that the best matches are projected to; 0 is none.
     pools
@@ -61,6 +64,7 @@ class Hybrid(DenseNetwork):
         *,
         motifs: int = 96,
         motif_width: int = 15,
+        motif_threshold: float = 2.0,
         projection: int = 48,
         pools: Sequence[int] = (5, 2),
         filters: int = 64,
@@ -78,8 +82,10 @@ class Hybrid(DenseNetwork):
         if len(pools) != 2 or min(pools) < 1:
             raise ValueError("pools are two widths, as in 5,2")
 
-        def norm(channels: int) -> list[nn.Module]:
-            return [BatchRenorm(channels, momentum=1 - batch_norm_decay), activation()]
+        def norm(channels: int, bias: float = 0.0) -> list[nn.Module]:
+            layer = BatchRenorm(channels, momentum=1 - batch_norm_decay)
+            nn.init.constant_(layer.bias, bias)
+            return [layer, activation()]
 
         def drop() -> list[nn.Module]:
             return [Dropout(dropout)] if dropout else []
@@ -87,7 +93,7 @@ class Hybrid(DenseNetwork):
         first, second = pools
         seen = projection or motifs
         near: list[nn.Module] = [
-            nn.MaxPool1d(first), *norm(motifs),
+            nn.MaxPool1d(first), *norm(motifs, -motif_threshold),
             *([Pointwise(motifs, projection)] if projection else []),
             *_convolution(seen, filters, kernel), *norm(filters),
         ]  # fmt: skip
