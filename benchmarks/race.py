@@ -1,18 +1,18 @@
 """The house model against the published networks on chr20: same blocks, markers and budget, three seeds, test scores.
 
     python benchmarks/race.py CHR20 FOLDER [--group dense|bins|ablations] [--budget 46800000] [--patience 0]
-        [--seeds 3] [--rates 0.001,0.002,0.004] [--jobs 2] [--device cpu] [--write docs/explain/models-compared.md]
+        [--seeds 3] [--only NETWORKS] [--jobs 2] [--device cpu] [--write docs/explain/models-compared.md]
 
-CHR20 holds chr20.fa.gz, peaks/ and markers.tsv. Every network is trained with the recipe `modern` until it has seen
---budget nucleotides (an epoch has 46.8 million), at each of the learning rates with the first seed; the rate of the
-best validation PR AUC (mean over classes) is that of the other seeds. All are then judged on the test windows, which
-nothing has seen: class means of PR AUC and ROC AUC, their 95 % intervals, and those of the difference to `hybrid`, from
-resampled blocks of the genome.
+CHR20 holds chr20.fa.gz, peaks/ and markers.tsv. Every network is trained with the recipe `modern` and each of a few
+optimisers and learning rates on a quarter of the budget; with those of the best validation PR AUC (mean over classes)
+it is trained anew, with each seed, until it has seen --budget nucleotides (an epoch has 46.8 million). All are then
+judged on the test windows, which nothing has seen: class means of PR AUC and ROC AUC, their 95 % intervals, and those
+of the difference to `hybrid`, from resampled blocks of the genome.
 
 dense       conv7, dilated, dilated-pool, id-cnn, bilstm, hybrid, judged nucleotide by nucleotide
 bins        networks of one output per 200-bp bin, and dense ones by their means over bins, judged on bins of the same
             test windows. Bin networks learn from all bins of the training windows, as many nucleotides as the others
-ablations   hybrid, with one thing changed at a time, at hybrid's rate
+ablations   hybrid, with one thing changed at a time, as hybrid is trained
 
 Everything goes to FOLDER; run again after an interruption, it goes on. With --patience the networks are trained until
 they stop improving, or have seen the budget. The last line is the least ratio, over classes, of hybrid's PR AUC to the
@@ -39,6 +39,8 @@ HOUSE = "hybrid"
 DENSE = ("conv7", "dilated", "dilated-pool", "id-cnn", "bilstm")
 BINS = ("deepsea", "conv3", "danq", "crnn-700-projection")
 ABLATIONS = {
+    "no known motifs": ("known_motifs=false",),
+    "no threshold on matches": ("motif_threshold=0",),
     "one strand": ("both_strands=false",),
     "no skips": ("skips=false",),
     "no projection": ("projection=0",),
@@ -58,6 +60,18 @@ class Entrant:
 
 
 @dataclass(frozen=True)
+class Tuned:
+    """How a network is trained."""
+
+    optimizer: str
+    rate: float
+
+
+SEARCHED = (Tuned("muon", 0.006), Tuned("muon", 0.002), Tuned("adamw", 0.002), Tuned("adamw", 0.0007))
+FOR_BINS = (Tuned("adamw", 0.002), Tuned("adamw", 0.0007), Tuned("adamw", 0.0002))
+
+
+@dataclass(frozen=True)
 class Race:
     """What all share."""
 
@@ -66,20 +80,22 @@ class Race:
     patience: int
     device: str
 
-    def run(self, entrant: Entrant, rate: float, seed: int) -> Path:
-        return self.folder / f"{entrant.name.replace(' ', '-')}-{self.budget / 1e6:g}M-r{rate:g}-s{seed}"
+    def run(self, entrant: Entrant, how: Tuned, seed: int, share: int = 1) -> Path:
+        name, size = entrant.name.replace(" ", "-"), f"{self.budget / share / 1e6:g}M"
+        return self.folder / f"{name}-{size}-{how.optimizer}-{how.rate:g}-s{seed}"
 
-    def train(self, entrant: Entrant, rate: float, seed: int) -> Path:
-        """A run, new or gone on with."""
-        run = self.run(entrant, rate, seed)
+    def train(self, entrant: Entrant, how: Tuned, seed: int, share: int = 1) -> Path:
+        """A run on a share of the budget, new or gone on with."""
+        run = self.run(entrant, how, seed, share)
         per_step = 100 * 200 if entrant.bins else 2 * 25_000  # nt that are labelled
-        steps = self.budget // per_step
-        how = ["--epochs", 100, "--max-steps", steps, "--learning-rate", rate, "--seed", seed, "-@", 1]
-        how += ["--device", self.device] + (["--patience", self.patience] if self.patience else [])
+        steps = self.budget // share // per_step
+        words = ["--epochs", 100, "--max-steps", steps, "--setting", f"optimizer={how.optimizer}"]
+        words += ["--learning-rate", how.rate, "--seed", seed, "--device", self.device, "-@", 1]
+        words += ["--patience", self.patience] if self.patience else []
         for argument in entrant.arguments:
-            how += ["--set", argument]
+            words += ["--set", argument]
         data = self.folder / ("bins.h5" if entrant.bins else "dense.h5")
-        dilannot("train", data, "-o", run, "--model", entrant.model, *how, "--resume", "-q")
+        dilannot("train", data, "-o", run, "--model", entrant.model, *words, "--resume", "-q")
         print(f"{run.name}: validation {validated(run):.4f}", flush=True)
         return run
 
@@ -131,18 +147,15 @@ def not_trained(dense: Path) -> Iterable[tuple[int, int]]:
         at = start + length
 
 
-def best_rate(race: Race, entrant: Entrant, rates: Sequence[float]) -> float:
-    return max(rates, key=lambda rate: validated(race.run(entrant, rate, 0)))
+def search(race: Race, entrants: Sequence[Entrant], pool: ThreadPoolExecutor) -> dict[str, Tuned]:
+    """How each is trained best, by a quarter of the budget."""
+    tried = {each.name: FOR_BINS if each.bins else SEARCHED for each in entrants}
+    list(pool.map(lambda job: race.train(*job), [(each, how, 0, 4) for each in entrants for how in tried[each.name]]))
+    return {each.name: max(tried[each.name], key=partial(_tried, race, each)) for each in entrants}
 
 
-def compete(race: Race, entrants: Sequence[Entrant], rates: Sequence[float], seeds: int, jobs: int) -> dict[str, float]:
-    """Train all; the chosen rate of each."""
-    with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(lambda job: race.train(*job), [(each, rate, 0) for each in entrants for rate in rates]))
-        chosen = {each.name: best_rate(race, each, rates) for each in entrants}
-        rest = [(each, chosen[each.name], seed) for each in entrants for seed in range(1, seeds)]
-        list(pool.map(lambda job: race.train(*job), rest))
-    return chosen
+def _tried(race: Race, entrant: Entrant, how: Tuned) -> float:
+    return validated(race.run(entrant, how, 0, 4))
 
 
 @dataclass(frozen=True)
@@ -150,7 +163,7 @@ class Result:
     """Test figures of an entrant, seed by seed."""
 
     entrant: Entrant
-    rate: float
+    how: Tuned
     records: list[dict[str, Any]]
     against: list[dict[str, Any]]  # hybrid's records, compared with it
 
@@ -175,7 +188,7 @@ class Result:
 
 
 def judge(
-    race: Race, entrants: Sequence[Entrant], chosen: dict[str, float], seeds: int, jobs: int, bins: bool
+    race: Race, entrants: Sequence[Entrant], chosen: dict[str, Tuned], seeds: int, jobs: int, bins: bool
 ) -> list[Result]:
     def runs(entrant: Entrant) -> list[Path]:
         return [race.run(entrant, chosen[entrant.name], seed) for seed in range(seeds)]
@@ -195,7 +208,7 @@ def table(results: Sequence[Result]) -> str:
     """Markdown: PR AUC with intervals and spread over seeds, ROC AUC, and in how many seeds hybrid is surely better."""
     rates = results[0].records[0]["class_means"]
     lines = [
-        "| | " + " | ".join(f"{kind} PR AUC" for kind in CLASSES) + " | ROC AUC | rate |",
+        "| | " + " | ".join(f"{kind} PR AUC" for kind in CLASSES) + " | ROC AUC | trained with |",
         "|---|" + "---:|" * (len(CLASSES) + 2),
     ]
     for each in sorted(results, key=lambda each: fmean(each.mean(kind) for kind in CLASSES)):
@@ -206,7 +219,7 @@ def table(results: Sequence[Result]) -> str:
             sure = f", {better}/{of}" if of else ""
             cells.append(f"{each.mean(kind):.4f} ({low:.3f}–{high:.3f}; ±{each.spread(kind):.4f}{sure})")
         roc = " / ".join(f"{each.mean(kind, 'roc_auc'):.3f}" for kind in CLASSES)
-        lines.append(f"| {each.entrant.name} | {' | '.join(cells)} | {roc} | {each.rate:g} |")
+        lines.append(f"| {each.entrant.name} | {' | '.join(cells)} | {roc} | {each.how.optimizer}, {each.how.rate:g} |")
     guess = " | ".join(f"{rates[kind]['base_rate']:.4f}" for kind in CLASSES)
     lines.append(f"| base rate: what a guess gets | {guess} | .5 | |")
     return "\n".join(lines) + "\n"
@@ -271,8 +284,7 @@ def main() -> int:
     parser.add_argument("--budget", type=int, default=46_800_000)
     parser.add_argument("--patience", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--rates", default="0.001,0.002,0.004")
-    parser.add_argument("--only", help="entrants, with commas between")
+    parser.add_argument("--only", help="some networks, with commas between; judged when hybrid is among them")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--picture", type=Path)
@@ -285,10 +297,15 @@ def main() -> int:
     entrants = entrants_of(options.group)
     if options.only:
         entrants = [each for each in entrants if each.name in options.only.split(",")]
-    rates = [float(rate) for rate in options.rates.split(",")]
-    if options.group == "ablations":
-        rates = [best_rate(race, entrants[0], rates)]
-    chosen = compete(race, entrants, rates, options.seeds, options.jobs)
+    with ThreadPoolExecutor(options.jobs) as pool:
+        if options.group == "ablations":
+            chosen = dict.fromkeys((each.name for each in entrants), search(race, entrants[:1], pool)[HOUSE])
+        else:
+            chosen = search(race, entrants, pool)
+        everything = [(each, chosen[each.name], seed) for each in entrants for seed in range(options.seeds)]
+        list(pool.map(lambda job: race.train(*job), everything))
+    if HOUSE not in chosen:
+        return 0  # one to compare with is still to come
     results = judge(race, entrants, chosen, options.seeds, options.jobs, bins)
     print(table(results))
     if options.write:

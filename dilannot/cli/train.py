@@ -15,7 +15,7 @@ _SETTINGS = (
     ("--epochs", int, "Passes over the training windows.  [default: 10]"),
     ("--max-steps", int, "Stop after this many steps."),
     ("--batch-size", int, "Windows a step, over all processes.  [default: 2 dense ones, 100 of a bin]"),
-    ("--learning-rate", float, "Its peak.  [default: 0.002]"),
+    ("--learning-rate", float, "Its peak.  [default: 0.006, of Muon, for dense datasets; 0.002, of AdamW, for bins]"),
     ("--patience", int, "Stop after so many epochs without a better one."),
     ("--positive-weight", float, "How often a positive label counts.  [default: 1]"),
     ("--ema", float, "Keep averages of weights, with this decay, as 0.999."),

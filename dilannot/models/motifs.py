@@ -49,7 +49,7 @@ def start_from_motifs(network: nn.Module, motifs: Sequence[Motif]) -> int:
     with torch.no_grad():
         if isinstance(layer, MotifScan):
             return _write_scores(layer, motifs)
-        return _write_filters(layer, motifs)
+        return write_filters(layer, motifs)
 
 
 def _write_scores(scan: MotifScan, motifs: Sequence[Motif]) -> int:
@@ -60,7 +60,9 @@ def _write_scores(scan: MotifScan, motifs: Sequence[Motif]) -> int:
     return len(motifs)
 
 
-def _write_filters(convolution: nn.Conv1d, motifs: Sequence[Motif]) -> int:
+@torch.no_grad()
+def write_filters(convolution: nn.Conv1d, motifs: Sequence[Motif]) -> int:
+    """Motifs into the filters of a convolution, see `start_from_motifs`; how many got one."""
     weights, bias = convolution.weight, convolution.bias
     assert weights.shape[1] == CHANNELS
     width = weights.shape[2]

@@ -52,7 +52,7 @@ def test_a_dry_run_names_the_recipe(cli: Cli, dataset: Path, place: Path) -> Non
     [
         (("--recipe", "gutpa"), "no recipe 'gutpa' (did you mean 'gupta'?)"),
         (("--setting", "optimiser=sgd"), "no setting 'optimiser' (did you mean 'optimizer'?)"),
-        (("--setting", "optimizer=lion"), "optimizer: is one of adamw, muon, adam, rmsprop, sgd (got 'lion')"),
+        (("--setting", "optimizer=lion"), "optimizer: is one of auto, muon, adamw, adam, rmsprop, sgd (got 'lion')"),
         (("--setting", "sgd"), "'sgd' is not NAME=VALUE"),
         (("--epochs", 0), "epochs: is 1 or more (got 0)"),
         (("--learning-rate", "nan"), "learning_rate: is "),

@@ -6,13 +6,18 @@ N batch, L positions.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from torch import nn
 
-from dilannot.models.blocks import OneHot, activation, same_padding
+from dilannot.formats.motifs import read_motifs
+from dilannot.models.blocks import CHANNELS, OneHot, activation, same_padding
 from dilannot.models.layers import BatchRenorm, Dropout, Logits, Pointwise
+from dilannot.models.motifs import write_filters
 from dilannot.models.network import BothStrands, DenseNetwork, Sum
 from dilannot.models.registry import register
+
+_VERTEBRATES = Path(__file__).parents[1] / "vertebrates.meme"
 
 
 @register("hybrid")
@@ -29,6 +34,9 @@ class Hybrid(DenseNetwork):
         Markers.
     motifs, motif_width
         Filters of the first convolution, and their width in nt.
+    known_motifs
+        Start the first filters from 143 motifs of vertebrate transcription factors (JASPAR 2024), the others at random;
+        `--motifs` starts them from others.
     motif_threshold
         At the start, a filter's matches count from so many standard deviations above their mean on: what is seen of
         most motifs at most places is nothing, not noise.
@@ -62,8 +70,9 @@ class Hybrid(DenseNetwork):
         self,
         n_outputs: int,
         *,
-        motifs: int = 96,
-        motif_width: int = 15,
+        motifs: int = 160,
+        motif_width: int = 19,
+        known_motifs: bool = True,
         motif_threshold: float = 2.0,
         projection: int = 48,
         pools: Sequence[int] = (5, 2),
@@ -91,6 +100,9 @@ class Hybrid(DenseNetwork):
             return [Dropout(dropout)] if dropout else []
 
         first, second = pools
+        scan = _convolution(CHANNELS, motifs, motif_width)
+        if known_motifs and not scan[1].weight.is_meta:
+            write_filters(scan[1], read_motifs(_VERTEBRATES))
         seen = projection or motifs
         near: list[nn.Module] = [
             nn.MaxPool1d(first), *norm(motifs, -motif_threshold),
@@ -103,18 +115,18 @@ class Hybrid(DenseNetwork):
             far.append(Sum([], block))
         far.append(nn.ConvTranspose1d(width, hidden, second, stride=second))
         back = Sum(far, [Pointwise(filters, hidden)]) if skips else nn.Sequential(*far)
-        seen_once: list[nn.Module] = [*_convolution(4, motifs, motif_width), *near, back]
+        seen_once: list[nn.Module] = [*scan, *near, back]
         trunk: list[nn.Module] = [
             *([BothStrands(seen_once)] if both_strands else seen_once),
             *norm(hidden),
             nn.ConvTranspose1d(hidden, hidden, first, stride=first),
         ]
-        whole = [Sum(trunk, _convolution(4, hidden, skip_kernel))] if skips else trunk
+        whole: list[nn.Module] = [Sum(trunk, _convolution(CHANNELS, hidden, skip_kernel))] if skips else trunk
         super().__init__(
             [OneHot(), *whole], [*norm(hidden), *drop(), Logits(hidden, n_outputs)], first * second, first * second
         )
 
 
-def _convolution(channels: int, filters: int, kernel: int, dilation: int = 1) -> list[nn.Module]:
-    """One that keeps the length."""
-    return [same_padding(kernel, dilation), nn.Conv1d(channels, filters, kernel, dilation=dilation)]
+def _convolution(channels: int, filters: int, kernel: int, dilation: int = 1) -> tuple[nn.Module, nn.Conv1d]:
+    """One that keeps the length, behind its padding."""
+    return (same_padding(kernel, dilation), nn.Conv1d(channels, filters, kernel, dilation=dilation))
