@@ -40,6 +40,11 @@ NETWORKS = {
         "applications": 2, "channels": 8, "filters": (8, 8), "dilations": (1, 2), "kernel": 4, "first_kernel": 7,
         "stride": 6, "hidden": 8,
     },
+    "thin hybrid": {
+        "motifs": 8, "motif_width": 7, "known_motifs": False, "motif_threshold": 0.0, "projection": 5, "pools": (3, 2),
+        "filters": 6, "width": 7, "dilations": (1, 3), "hidden": 5,
+    },
+    "hybrid": {},
     "whole id-cnn": {"channels": 8, "filters": (8, 8, 8, 8), "hidden": 8},
 }  # fmt: skip
 
@@ -103,6 +108,10 @@ def genome_of(folder: Path, length: int) -> Genome:
         ("thin conv1", 301, (100, 300), 1),
         ("thin id-cnn", 1003, (0, 1003), 60),
         ("thin id-cnn", 1001, (301, 998), 6),
+        ("thin hybrid", 1003, (0, 1003), 60),
+        ("thin hybrid", 1001, (301, 998), 6),
+        ("hybrid", 20_003, (0, 20_003), 5_000),
+        ("hybrid", 20_003, (7_777, 12_345), 5_000),
         ("whole id-cnn", 45_017, (0, 45_017), 10_000),
         ("whole id-cnn", 45_017, (22_222, 22_333), 20),
         ("dilated", 40_003, (0, 40_003), 5_000),
