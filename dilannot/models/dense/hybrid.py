@@ -6,6 +6,7 @@ N batch, L positions.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from torch import nn
@@ -90,43 +91,39 @@ class Hybrid(DenseNetwork):
     ) -> None:
         if len(pools) != 2 or min(pools) < 1:
             raise ValueError("pools are two widths, as in 5,2")
-
-        def norm(channels: int, bias: float = 0.0) -> list[nn.Module]:
-            layer = BatchRenorm(channels, momentum=1 - batch_norm_decay)
-            nn.init.constant_(layer.bias, bias)
-            return [layer, activation()]
-
-        def drop() -> list[nn.Module]:
-            return [Dropout(dropout)] if dropout else []
-
         first, second = pools
+        norm = partial(_norm, decay=batch_norm_decay)
+        drop = [Dropout(dropout)] if dropout else []
         scan = _convolution(CHANNELS, motifs, motif_width)
         if known_motifs and not scan[1].weight.is_meta:
             write_filters(scan[1], read_motifs(_VERTEBRATES))
-        seen = projection or motifs
-        near: list[nn.Module] = [
-            nn.MaxPool1d(first), *norm(motifs, -motif_threshold),
+        near = [
+            *scan, nn.MaxPool1d(first), *norm(motifs, bias=-motif_threshold),
             *([Pointwise(motifs, projection)] if projection else []),
-            *_convolution(seen, filters, kernel), *norm(filters),
+            *_convolution(projection or motifs, filters, kernel), *norm(filters),
         ]  # fmt: skip
-        far: list[nn.Module] = [nn.MaxPool1d(second), *([Pointwise(filters, width)] if width != filters else [])]
+        far = [nn.MaxPool1d(second), *([Pointwise(filters, width)] if width != filters else [])]
         for dilation in dilations:
-            block = [*_convolution(width, width, residual_kernel, dilation), *norm(width), *drop()]
-            far.append(Sum([], block))
+            block = [*_convolution(width, width, residual_kernel, dilation), *norm(width)]
+            far.append(Sum([], [*block, *drop]))
         far.append(nn.ConvTranspose1d(width, hidden, second, stride=second))
-        back = Sum(far, [Pointwise(filters, hidden)]) if skips else nn.Sequential(*far)
-        seen_once: list[nn.Module] = [*scan, *near, back]
-        trunk: list[nn.Module] = [
-            *([BothStrands(seen_once)] if both_strands else seen_once),
-            *norm(hidden),
+        # Each way back is added to what its resolution has seen.
+        strand = [*near, Sum(far, [Pointwise(filters, hidden)]) if skips else nn.Sequential(*far)]
+        trunk = [
+            *([BothStrands(strand)] if both_strands else strand), *norm(hidden),
             nn.ConvTranspose1d(hidden, hidden, first, stride=first),
-        ]
-        whole: list[nn.Module] = [Sum(trunk, _convolution(CHANNELS, hidden, skip_kernel))] if skips else trunk
-        super().__init__(
-            [OneHot(), *whole], [*norm(hidden), *drop(), Logits(hidden, n_outputs)], first * second, first * second
-        )
+        ]  # fmt: skip
+        trunk = [Sum(trunk, _convolution(CHANNELS, hidden, skip_kernel))] if skips else trunk
+        head = [*norm(hidden), *drop, Logits(hidden, n_outputs)]
+        super().__init__([OneHot(), *trunk], head, stride=first * second, places=first * second)
+
+
+def _norm(channels: int, *, decay: float, bias: float = 0.0) -> list[nn.Module]:
+    layer = BatchRenorm(channels, momentum=1 - decay)
+    nn.init.constant_(layer.bias, bias)
+    return [layer, activation()]
 
 
 def _convolution(channels: int, filters: int, kernel: int, dilation: int = 1) -> tuple[nn.Module, nn.Conv1d]:
     """One that keeps the length, behind its padding."""
-    return (same_padding(kernel, dilation), nn.Conv1d(channels, filters, kernel, dilation=dilation))
+    return same_padding(kernel, dilation), nn.Conv1d(channels, filters, kernel, dilation=dilation)
