@@ -44,9 +44,18 @@ ABLATIONS = {
     "one strand": ("both_strands=false",),
     "no skips": ("skips=false",),
     "no projection": ("projection=0",),
+    "plain batch norm": ("batch_renorm=false",),
     "no dilations": ("dilations=1,1,1,1,1,1,1,1",),
     "dilations of multiples of 3": ("dilations=3,9,27,81,3,9,27,81",),
 }
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """How a network is trained."""
+
+    optimizer: str
+    rate: float
 
 
 @dataclass(frozen=True)
@@ -57,14 +66,7 @@ class Entrant:
     model: str
     arguments: tuple[str, ...] = ()
     bins: bool = False
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """How a network is trained."""
-
-    optimizer: str
-    rate: float
+    how: Tuned | None = None
 
 
 SEARCHED = (Tuned("muon", 0.006), Tuned("muon", 0.002), Tuned("adamw", 0.002), Tuned("adamw", 0.0007))
@@ -270,7 +272,8 @@ def write(page: Path, group: str, text: str) -> None:
 def entrants_of(group: str) -> list[Entrant]:
     house = Entrant(HOUSE, HOUSE)
     if group == "ablations":
-        return [house, *(Entrant(name, HOUSE, arguments) for name, arguments in ABLATIONS.items())]
+        changed = [Entrant(name, HOUSE, arguments) for name, arguments in ABLATIONS.items()]
+        return [house, *changed, Entrant("AdamW instead of Muon", HOUSE, how=Tuned("adamw", 0.001))]
     if group == "bins":
         return [house, Entrant("dilated", "dilated"), *(Entrant(name, name, bins=True) for name in BINS)]
     return [house, *(Entrant(name, name) for name in DENSE)]
@@ -299,7 +302,8 @@ def main() -> int:
         entrants = [each for each in entrants if each.name in options.only.split(",")]
     with ThreadPoolExecutor(options.jobs) as pool:
         if options.group == "ablations":
-            chosen = dict.fromkeys((each.name for each in entrants), search(race, entrants[:1], pool)[HOUSE])
+            usual = search(race, entrants[:1], pool)[HOUSE]
+            chosen = {each.name: each.how or usual for each in entrants}
         else:
             chosen = search(race, entrants, pool)
         everything = [(each, chosen[each.name], seed) for each in entrants for seed in range(options.seeds)]

@@ -54,7 +54,7 @@ def train(dataset: Path, processes: int, batch: int, epochs: int) -> list[float]
     run = dataset.with_name("run")
     start = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
     command = [sys.executable, *start, "-m", "dilannot", "train", str(dataset), "-o", str(run), "--force", "--quiet"]
-    command += [f"--batch-size={batch}", f"--epochs={epochs}", "--threads=1", "--device=cpu"]
+    command += ["--model=dilated", f"--batch-size={batch}", f"--epochs={epochs}", "--threads=1", "--device=cpu"]
     cores = sorted(os.sched_getaffinity(0))[:processes]
     subprocess.run(
         command,

@@ -89,7 +89,10 @@ def steppers(
     plain.load_state_dict(dict(zip(plain.state_dict(), ours.state_dict().values(), strict=True)))
     batch = make_batch(size, markers, device)
     wanted, criterion = dense(batch, markers), nn.BCEWithLogitsLoss()
-    optimizers = {"plain": torch.optim.Adam(plain.parameters()), "ours": make_optimizer(ours, Settings())}
+    optimizers = {
+        "plain": torch.optim.Adam(plain.parameters()),
+        "ours": make_optimizer(ours, Settings(optimizer="adamw")),
+    }
     objective, count = Objective(ours, ["sequence"]), batch.mask.numel() * markers
 
     def step(name: str) -> float:

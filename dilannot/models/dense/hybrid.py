@@ -13,7 +13,7 @@ from torch import nn
 
 from dilannot.formats.motifs import read_motifs
 from dilannot.models.blocks import CHANNELS, OneHot, activation, same_padding
-from dilannot.models.layers import BatchRenorm, Dropout, Logits, Pointwise
+from dilannot.models.layers import BatchNorm, BatchRenorm, Dropout, Logits, Pointwise
 from dilannot.models.motifs import write_filters
 from dilannot.models.network import BothStrands, DenseNetwork, Sum
 from dilannot.models.registry import register
@@ -61,6 +61,8 @@ class Hybrid(DenseNetwork):
         Width of the convolution that looks at the nucleotides themselves.
     both_strands
         Read the reverse complement too, with the same weights, and add up what is seen on the two.
+    batch_renorm
+        Normalise in training with what is predicted with; else plain batch norm.
     batch_norm_decay
         How much of the running statistics a step keeps.
     dropout
@@ -86,13 +88,14 @@ class Hybrid(DenseNetwork):
         skips: bool = True,
         skip_kernel: int = 15,
         both_strands: bool = True,
+        batch_renorm: bool = True,
         batch_norm_decay: float = 0.98,
         dropout: float = 0.01,
     ) -> None:
         if len(pools) != 2 or min(pools) < 1:
             raise ValueError("pools are two widths, as in 5,2")
         first, second = pools
-        norm = partial(_norm, decay=batch_norm_decay)
+        norm = partial(_norm, kind=BatchRenorm if batch_renorm else BatchNorm, decay=batch_norm_decay)
         drop = [Dropout(dropout)] if dropout else []
         scan = _convolution(CHANNELS, motifs, motif_width)
         if known_motifs and not scan[1].weight.is_meta:
@@ -118,8 +121,8 @@ class Hybrid(DenseNetwork):
         super().__init__([OneHot(), *trunk], head, stride=first * second, places=first * second)
 
 
-def _norm(channels: int, *, decay: float, bias: float = 0.0) -> list[nn.Module]:
-    layer = BatchRenorm(channels, momentum=1 - decay)
+def _norm(channels: int, *, kind: type[BatchNorm], decay: float, bias: float = 0.0) -> list[nn.Module]:
+    layer = kind(channels, momentum=1 - decay)
     nn.init.constant_(layer.bias, bias)
     return [layer, activation()]
 
