@@ -28,7 +28,7 @@ def scan_of(network: nn.Module) -> nn.Conv1d:
 def test_its_filters_start_from_known_motifs() -> None:
     torch.manual_seed(1)
     scan = scan_of(build("hybrid", 2))
-    assert len(VERTEBRATES) == 143 < len(scan.weight)
+    assert len(VERTEBRATES) == 160 == len(scan.weight)
     assert {"CTCF", "REST"} <= {motif.name for motif in VERTEBRATES}
     for row, motif in zip(scan.weight.detach(), VERTEBRATES, strict=False):
         if motif.width > scan.weight.shape[2]:

@@ -36,7 +36,7 @@ class Hybrid(DenseNetwork):
     motifs, motif_width
         Filters of the first convolution, and their width in nt.
     known_motifs
-        Start the first filters from 143 motifs of vertebrate transcription factors (JASPAR 2024), the others at random;
+        Start the filters from 160 motifs of vertebrate transcription factors (JASPAR 2024), more of them at random;
         `--motifs` starts them from others.
     motif_threshold
         At the start, a filter's matches count from so many standard deviations above their mean on: what is seen of
