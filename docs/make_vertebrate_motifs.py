@@ -2,9 +2,9 @@
 
     python docs/make_vertebrate_motifs.py JASPAR2024_CORE_vertebrates.meme.gz
 
-Two motifs are alike where their correlation, of probabilities less 0.25 over their best overlap on either strand, is 0.7
-or more. Again and again the motif is taken that stands for most of those that none stands for yet: families first. Writes
-160 of them to dilannot/models/vertebrates.meme. JASPAR is published under CC BY 4.0.
+Two motifs are alike where their correlation, of probabilities less 0.25 over their best overlap on either strand, is
+0.7 or more. Again and again the motif is taken that stands for most of those that none stands for yet: families first.
+Writes 160 of them to dilannot/models/vertebrates.meme. JASPAR is published under CC BY 4.0.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ WIDTH, SHIFTS, ALIKE, COUNT = 19, 8, 0.7, 160
 PAGE = Path(__file__).parents[1] / "dilannot" / "models" / "vertebrates.meme"
 HEADER = """MEME version 4
 
-# {count} motifs of JASPAR 2024 CORE vertebrates (Rauluseviciute et al. 2024, CC BY 4.0), one for each family of alike ones;
-# chosen by docs/make_vertebrate_motifs.py.
+# {count} motifs of JASPAR 2024 CORE vertebrates (Rauluseviciute et al. 2024, CC BY 4.0), one for each family of alike
+# ones; chosen by docs/make_vertebrate_motifs.py.
 
 ALPHABET= ACGT
 
