@@ -23,6 +23,7 @@ import pyBigWig
 import torch
 from measured import measure, report
 from numpy.typing import NDArray
+from page import put
 from training_step import Plain
 from wide import widened
 
@@ -159,13 +160,8 @@ def main() -> int:
         rows.append(("2.5 GB over memory", 2.5 / max(peaks), "x", 1))
     lines = [f"| {name} | {figure:.1f}x | {goal:g}x |" for name, figure, _, goal in rows]
     if options.write:
-        put(options.write, ["| | dilannot | at least |", "|---|---:|---:|", *lines])
+        put(options.write, MARK, ["| | dilannot | at least |", "|---|---:|---:|", *lines])
     return report("annotate, CPU time against the peers' way", rows, at_least=True)
-
-
-def put(page: Path, lines: list[str]) -> None:
-    before, _, after = page.read_text().split(MARK)
-    page.write_text("\n".join([f"{before}{MARK}", *lines, f"{MARK}{after}"]))
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from pathlib import Path
 import numpy as np
 import pybigtools
 import pyBigWig
+from page import put
 
 from dilannot.formats.bigwig import BigWigWriter
 from dilannot.formats.bigwig_sections import SUMMARY, ZOOM, Packed, pack
@@ -178,8 +179,7 @@ def main() -> int:
     print(f"{options.tracks} tracks, {intervals:,} intervals, {options.density:g} in 1,000 nt")
     print("\n".join(table))
     if options.write:
-        before, _, after = options.write.read_text().split(MARK)
-        options.write.write_text(f"{before}{MARK}\n{chr(10).join(table)}\n{MARK}{after}")
+        put(options.write, MARK, table)
     faster = {name: cost[name] / cost["dilannot"] for name in ASKED}
     larger = sizes["dilannot"] / sizes["pyBigWig"]
     print(f"packing: {packing / intervals * 1e9:.0f} ns of ours")

@@ -22,6 +22,7 @@ import numpy as np
 import pyBigWig
 import torch
 from measured import measure
+from page import put
 
 from dilannot.formats.indexed_fasta import Genome
 from dilannot.genome.intervals import Interval
@@ -107,9 +108,7 @@ def main() -> int:
     ]
     print("\n".join(["", *lines, ""]))
     if page:
-        before, _, rest = page.read_text().partition(MARK)
-        _, _, after = rest.partition(MARK)
-        page.write_text(f"{before}{MARK}\n" + "\n".join(lines) + f"\n{MARK}{after}")
+        put(page, MARK, lines)
     goals = [
         ("build-data seconds", built.seconds, 60.0),
         ("build-data GB", built.memory, 1.5),

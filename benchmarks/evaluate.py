@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from measured import measure, report
 from numpy.typing import NDArray
+from page import put
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor, nn
 from wide import widened
@@ -171,8 +172,7 @@ def main() -> int:
     ]  # fmt: skip
     print("\n".join(table))
     if options.write:
-        before, _, after = options.write.read_text().split(MARK)
-        options.write.write_text(MARK.join((before, "\n".join(["", *table, ""]), after)))
+        put(options.write, MARK, table)
     missed = difference > 1e-9
     missed |= bool(
         report("limits", [("metrics, of the forward pass", share, "%", 25), ("memory", all_of_it.memory, "GB", 1)])

@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from page import put
 from torch import Tensor, nn
 from training_step import Plain, reduced
 
@@ -151,8 +152,7 @@ def main() -> int:
         table, faster, crop, differs = tables(options, device)
     print("\n".join(table))
     if options.write:
-        before, _, after = options.write.read_text().split(MARK)
-        options.write.write_text(f"{before}{MARK}\n{chr(10).join(table)}\n{MARK}{after}")
+        put(options.write, MARK, table)
     allowed = 1e-5 if device.type == "cpu" else 0.02
     print(f"largest difference of a probability: {differs:.1e} (at most {allowed:g})")
     print(f"run whole, then crop: {crop:.2f}x (goal {CROP_GOAL})")

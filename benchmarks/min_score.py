@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pyBigWig
+from page import put
 
 from dilannot.annotate.annotate import annotate
 from dilannot.annotate.plan import Scope, Settings
@@ -89,8 +90,7 @@ def main() -> int:
             print(lines[-1], flush=True)
     print("\n".join(lines))
     if options.write:
-        before, _, after = options.write.read_text().split(MARK)
-        options.write.write_text("\n".join([f"{before}{MARK}", *lines, f"{MARK}{after}"]))
+        put(options.write, MARK, lines)
     print(
         f"min-score: {lines[5].split('|')[2].split('(')[0].strip()} runs per 1,000 nt of a marker by default (no goal)"
     )

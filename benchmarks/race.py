@@ -34,6 +34,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from page import put
+
 CLASSES = ("TFBS", "histone", "DNase")
 HOUSE = "hybrid"
 DENSE = ("conv7", "dilated", "dilated-pool", "id-cnn", "bilstm")
@@ -206,7 +208,7 @@ def judge(
     return results
 
 
-def table(results: Sequence[Result]) -> str:
+def table(results: Sequence[Result]) -> list[str]:
     """Markdown: PR AUC with intervals and spread over seeds, ROC AUC, and in how many seeds hybrid is surely better."""
     rates = results[0].records[0]["class_means"]
     lines = [
@@ -224,7 +226,7 @@ def table(results: Sequence[Result]) -> str:
         lines.append(f"| {each.entrant.name} | {' | '.join(cells)} | {roc} | {each.how.optimizer}, {each.how.rate:g} |")
     guess = " | ".join(f"{rates[kind]['base_rate']:.4f}" for kind in CLASSES)
     lines.append(f"| base rate: what a guess gets | {guess} | .5 | |")
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def ratios(results: Sequence[Result]) -> dict[str, float]:
@@ -259,16 +261,6 @@ def draw(results: Sequence[Result], picture: Path) -> None:
     figure.savefig(picture, dpi=110, metadata={"Software": None})
 
 
-def write(page: Path, group: str, text: str) -> None:
-    """Put the table between the marks of its group."""
-    mark, end = f"<!-- made by benchmarks/race.py, {group} -->\n", "<!-- end -->"
-    before, _, rest = page.read_text().partition(mark)
-    _, found, after = rest.partition(end)
-    if not found:
-        sys.exit(f"{page} has no place for {group}")
-    page.write_text(before + mark + text + end + after)
-
-
 def entrants_of(group: str) -> list[Entrant]:
     house = Entrant(HOUSE, HOUSE)
     if group == "ablations":
@@ -287,7 +279,7 @@ def main() -> int:
     parser.add_argument("--budget", type=int, default=46_800_000)
     parser.add_argument("--patience", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--only", help="some networks, with commas between; judged when hybrid is among them")
+    parser.add_argument("--only", help="some networks, with commas between; judged when hybrid is among others")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--picture", type=Path)
@@ -308,13 +300,13 @@ def main() -> int:
             chosen = search(race, entrants, pool)
         everything = [(each, chosen[each.name], seed) for each in entrants for seed in range(options.seeds)]
         list(pool.map(lambda job: race.train(*job), everything))
-    if HOUSE not in chosen:
+    if HOUSE not in chosen or len(chosen) == 1:
         return 0  # one to compare with is still to come
     results = judge(race, entrants, chosen, options.seeds, options.jobs, bins)
-    print(table(results))
+    print("\n".join(table(results)))
     if options.write:
         name = f"{options.group}, {'converged' if options.patience else f'{options.budget / 1e6:g} Mnt'}"
-        write(options.write, name, table(results))
+        put(options.write, f"<!-- made by benchmarks/race.py, {name} -->", table(results))
     if options.picture:
         draw(results, options.picture)
     found = ratios(results)

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from chr20 import processor
+from page import put
 
 from dilannot.data.build import build_dataset
 from dilannot.data.settings import WINDOW, BuildSettings
@@ -99,9 +100,7 @@ def main() -> int:
     ]
     print("\n".join(["", *lines, ""]))
     if options.write:
-        before, _, rest = options.write.read_text().partition(MARK)
-        _, _, after = rest.partition(MARK)
-        options.write.write_text(f"{before}{MARK}\n" + "\n".join(lines) + f"\n{MARK}{after}")
+        put(options.write, MARK, lines)
     scaling = medians[2] / medians[1]
     print(f"scaling of 2 processes: {scaling:.2f}x (goal {GOAL}x)")
     return int(scaling < GOAL)

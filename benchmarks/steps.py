@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from page import put
 
 from dilannot.data.batch import Batch, LabelIntervals
 from dilannot.models import build, count_parameters, entry, names
@@ -102,11 +103,10 @@ def line(row: dict[str, Any]) -> str:
 
 def write(page: Path, rows: list[dict[str, Any]]) -> None:
     """Put the rows into the page's table, in place of those of the same networks."""
-    before, inside, after = page.read_text().split(MARK)
+    inside = page.read_text().split(MARK)[1]
     lines = {text.split("`")[1]: text for text in inside.splitlines() if "`" in text}
     lines |= {row["name"]: line(row) for row in rows}
-    body = "\n".join(lines[name] for name in names() if name in lines)
-    page.write_text(f"{before}{MARK}\n{HEAD}\n{body}\n{MARK}{after}")
+    put(page, MARK, [HEAD, *(lines[name] for name in names() if name in lines)])
 
 
 def main() -> int:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from page import put
 from steps import labels
 from torch import Tensor, nn
 
@@ -206,8 +207,7 @@ def main() -> int:
         )
     print("\n".join(table))
     if options.write:
-        before, _, after = options.write.read_text().split(MARK)
-        options.write.write_text(f"{before}{MARK}\n{chr(10).join(table)}\n{MARK}{after}")
+        put(options.write, MARK, table)
     faster, smaller = median["plain"] / median["ours"], memory["plain"] / memory["ours"]
     print(f"relative difference of gradients: {error:.1e} (goal {GRADIENT_GOAL:g})")
     print(f"memory of the head: {smaller:.1f}x less (goal {MEMORY_GOAL:g}x)")
