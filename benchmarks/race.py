@@ -126,6 +126,12 @@ def validated(run: Path) -> float:
     return max(fmean(float(row[i]) for i in columns) for row in rows)
 
 
+def trained_minutes(run: Path) -> float:
+    """Of all epochs."""
+    _, *rows = (run / "timing.log").read_text().splitlines()
+    return sum(float(row.split(",")[2]) for row in rows) / 60
+
+
 def build(chr20: Path, folder: Path, bins: bool) -> None:
     """The dense dataset; that of bins has windows of the other's training blocks only."""
     given = (chr20 / "chr20.fa.gz", chr20 / "peaks", "--markers", chr20 / "markers.tsv", "-q")
@@ -170,20 +176,18 @@ class Result:
     how: Tuned
     records: list[dict[str, Any]]
     against: list[dict[str, Any]]  # hybrid's records, compared with it
+    minutes: float  # a training took, validation included
 
     def mean(self, kind: str, figure: str = "pr_auc") -> float:
         return fmean(record["class_means"][kind][figure] for record in self.records)
 
-    def spread(self, kind: str) -> float:
-        values = [record["class_means"][kind]["pr_auc"] for record in self.records]
+    def spread(self, kind: str, figure: str) -> float:
+        values = [record["class_means"][kind][figure] for record in self.records]
         return stdev(values) if len(values) > 1 else 0.0
 
-    def interval(self, kind: str) -> tuple[float, float]:
+    def interval(self, kind: str, figure: str = "pr_auc") -> tuple[float, float]:
         """The mean over seeds of the ends."""
-        low, high = (
-            fmean(each["class_means"][kind][f"pr_auc_{end}"] for each in self.records) for end in ("low", "high")
-        )
-        return low, high
+        return self.mean(kind, f"{figure}_low"), self.mean(kind, f"{figure}_high")
 
     def beaten(self, kind: str) -> tuple[int, int]:
         """In how many seeds hybrid is better outside the interval of the difference, and of how many."""
@@ -204,29 +208,36 @@ def judge(
             own = list(pool.map(partial(race.score, bins=bins), runs(entrant)))
             pairs = [] if entrant.name == HOUSE else list(zip(house, runs(entrant), strict=True))
             against = list(pool.map(lambda pair: race.score(pair[0], bins, pair[1]), pairs))
-            results.append(Result(entrant, chosen[entrant.name], own, against))
+            minutes = fmean(map(trained_minutes, runs(entrant)))
+            results.append(Result(entrant, chosen[entrant.name], own, against, minutes))
     return results
 
 
 def table(results: Sequence[Result]) -> list[str]:
-    """Markdown: PR AUC with intervals and spread over seeds, ROC AUC, and in how many seeds hybrid is surely better."""
+    """Markdown: PR AUC, in how many seeds hybrid is surely better, cost; then ROC AUC."""
+    ordered = sorted(results, key=lambda each: fmean(each.mean(kind) for kind in CLASSES))
     rates = results[0].records[0]["class_means"]
+    heads = [f"{kind}, {rates[kind]['base_rate']:.4f}" for kind in CLASSES]
     lines = [
-        "| | " + " | ".join(f"{kind} PR AUC" for kind in CLASSES) + " | ROC AUC | trained with |",
-        "|---|" + "---:|" * (len(CLASSES) + 2),
+        f"| PR AUC; what a guess gets | {' | '.join(heads)} | hybrid surely better | trained with | minutes |",
+        "|---|" + "---:|" * len(CLASSES) + "---|---|---:|",
     ]
-    for each in sorted(results, key=lambda each: fmean(each.mean(kind) for kind in CLASSES)):
-        cells = []
-        for kind in CLASSES:
-            low, high = each.interval(kind)
-            better, of = each.beaten(kind)
-            sure = f", {better}/{of}" if of else ""
-            cells.append(f"{each.mean(kind):.4f} ({low:.3f}–{high:.3f}; ±{each.spread(kind):.4f}{sure})")
-        roc = " / ".join(f"{each.mean(kind, 'roc_auc'):.3f}" for kind in CLASSES)
-        lines.append(f"| {each.entrant.name} | {' | '.join(cells)} | {roc} | {each.how.optimizer}, {each.how.rate:g} |")
-    guess = " | ".join(f"{rates[kind]['base_rate']:.4f}" for kind in CLASSES)
-    lines.append(f"| base rate: what a guess gets | {guess} | .5 | |")
-    return lines
+    for each in ordered:
+        better = ", ".join("{} of {}".format(*each.beaten(kind)) for kind in CLASSES) if each.against else ""
+        how = f"{each.how.optimizer} {each.how.rate:g}"
+        lines.append(f"| {each.entrant.name} | {cells(each, 'pr_auc')} | {better} | {how} | {each.minutes:.0f} |")
+    lines += ["", "| ROC AUC | TFBS | histone | DNase |", "|---|" + "---:|" * len(CLASSES)]
+    return lines + [f"| {each.entrant.name} | {cells(each, 'roc_auc')} |" for each in ordered]
+
+
+def cells(result: Result, figure: str) -> str:
+    """By class: mean over seeds, interval, spread of the seeds."""
+    texts = []
+    for kind in CLASSES:
+        low, high = result.interval(kind, figure)
+        spread = f" ±{result.spread(kind, figure):.3f}" if len(result.records) > 1 else ""
+        texts.append(f"{result.mean(kind, figure):.3f} ({low:.3f}–{high:.3f}){spread}")
+    return " | ".join(texts)
 
 
 def ratios(results: Sequence[Result]) -> dict[str, float]:
