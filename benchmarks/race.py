@@ -47,8 +47,8 @@ ABLATIONS = {
     "no skips": ("skips=false",),
     "no projection": ("projection=0",),
     "plain batch norm": ("batch_renorm=false",),
-    "no dilations": ("dilations=1,1,1,1,1,1,1,1",),
-    "dilations of multiples of 3": ("dilations=3,9,27,81,3,9,27,81",),
+    "no coarse level": ("coarse_dilations=",),
+    "no dilations": ("dilations=1,1,1,1,1", "coarse_dilations=1,1,1,1", "last_dilations=1,1,1"),
 }
 
 

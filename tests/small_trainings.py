@@ -23,7 +23,8 @@ THIN = {
     "dropout": 0.2,
 }  # fmt: skip
 HYBRID = {
-    "motifs": 6, "motif_width": 5, "projection": 3, "filters": 4, "width": 4, "dilations": [1, 3], "hidden": 5,
+    "motifs": 6, "motif_width": 5, "projection": 3, "filters": 4, "width": 4, "hidden": 5,
+    "dilations": [1, 3], "coarse_dilations": [1], "last_dilations": [1],
 }  # fmt: skip
 # Three steps an epoch of the small dense dataset, which has 17 windows.
 SHORT = Settings(epochs=2, batch_size=6, learning_rate=1e-2)

@@ -41,8 +41,8 @@ NETWORKS = {
         "stride": 6, "hidden": 8,
     },
     "thin hybrid": {
-        "motifs": 8, "motif_width": 7, "known_motifs": False, "motif_threshold": 0.0, "projection": 5, "pools": (3, 2),
-        "filters": 6, "width": 7, "dilations": (1, 3), "hidden": 5,
+        "motifs": 8, "motif_width": 7, "known_motifs": False, "motif_threshold": 0.0, "projection": 5, "pools": (3, 2, 2),
+        "filters": 6, "width": 7, "dilations": (1, 3), "coarse_dilations": (1, 2), "last_dilations": (1,), "hidden": 5,
     },
     "hybrid": {},
     "whole id-cnn": {"channels": 8, "filters": (8, 8, 8, 8), "hidden": 8},

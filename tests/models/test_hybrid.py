@@ -18,7 +18,10 @@ from dilannot.models.network import BothStrands, inner_leaves
 from dilannot.predict import predicting
 
 VERTEBRATES = read_motifs(Path(dilannot.models.__file__).parent / "vertebrates.meme")
-SMALL = {"motifs": 8, "motif_width": 7, "projection": 4, "filters": 6, "width": 6, "dilations": (1, 3), "hidden": 5}
+SMALL = {
+    "motifs": 8, "motif_width": 7, "projection": 4, "filters": 6, "width": 6, "hidden": 5,
+    "dilations": (1, 3), "coarse_dilations": (1,), "last_dilations": (1,),
+}  # fmt: skip
 
 
 def scan_of(network: nn.Module) -> nn.Conv1d:
@@ -70,7 +73,12 @@ def test_what_is_seen_once_does_not_depend_on_the_strand() -> None:
 
 @pytest.mark.parametrize(
     ("argument", "fewer"),
-    [({"both_strands": False}, 0), ({"skips": False}, 64 * 65 + 64 * 61), ({"projection": 0}, None)],
+    [
+        ({"both_strands": False}, 0),
+        ({"skips": False}, 64 * 65 + 64 * 61),
+        ({"projection": 0}, None),
+        ({"coarse_dilations": ()}, 4 * (64 * 64 * 3 + 64 + 2 * 64) + 10 * 64 * 64 + 64 + 2 * 64),
+    ],
 )
 def test_parts_can_be_left_out(argument: dict[str, object], fewer: int | None) -> None:
     whole, without = describe("hybrid", outputs=3), describe("hybrid", outputs=3, arguments=argument)
@@ -89,7 +97,7 @@ def test_it_costs_no_more_than_it_may() -> None:
     assert describe("hybrid", outputs=919).multiply_adds < describe("dilated", outputs=919).multiply_adds
 
 
-@pytest.mark.parametrize("pools", [(5,), (5, 2, 2), (0, 2)])
-def test_pools_are_two(pools: tuple[int, ...]) -> None:
-    with pytest.raises(DilannotError, match="pools are two widths"):
+@pytest.mark.parametrize("pools", [(5, 2), (5, 2, 2, 2), (0, 2, 2)])
+def test_pools_are_three(pools: tuple[int, ...]) -> None:
+    with pytest.raises(DilannotError, match="pools are three widths"):
         build("hybrid", 3, pools=pools)

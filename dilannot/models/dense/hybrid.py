@@ -27,7 +27,8 @@ class Hybrid(DenseNetwork):
 
     Motif filters read every nucleotide; the best match of each in `pools[0]` nt goes through a learned projection
     (Hawkins-Hooker et al. 2018). Residual blocks whose dilations begin at 1 again and again see every nucleotide they
-    span. The way back adds what was seen at each resolution. Batch norm stands behind pools: there it costs a fifth.
+    span, at two resolutions. The way back adds what was seen at each. Batch norm stands behind pools: there it costs a
+    fifth.
 
     Parameters
     ----------
@@ -44,13 +45,14 @@ class Hybrid(DenseNetwork):
     projection
         Channels that the best matches are projected to; 0 is none.
     pools
-        How many positions become one, twice: by their largest values.
+        How many positions become one, three times: by their largest values.
     filters
         Of the convolution between the two pools, which is `kernel` wide.
     width
         Channels of the residual blocks.
-    dilations
-        Of the residual blocks.
+    dilations, coarse_dilations, last_dilations
+        Of the residual blocks: between the second and the third pool, behind the third, and after the way back from
+        there. Without coarse ones there is no third pool.
     kernel, residual_kernel
         Widths of the convolution between the pools, and of those in residual blocks.
     hidden
@@ -78,11 +80,13 @@ class Hybrid(DenseNetwork):
         known_motifs: bool = True,
         motif_threshold: float = 2.0,
         projection: int = 48,
-        pools: Sequence[int] = (5, 2),
+        pools: Sequence[int] = (5, 2, 10),
         filters: int = 64,
         kernel: int = 5,
         width: int = 64,
-        dilations: Sequence[int] = (1, 3, 9, 27, 81, 1, 9, 81),
+        dilations: Sequence[int] = (1, 3, 9, 27, 81),
+        coarse_dilations: Sequence[int] = (1, 3, 9, 27),
+        last_dilations: Sequence[int] = (1, 9, 81),
         residual_kernel: int = 3,
         hidden: int = 64,
         skips: bool = True,
@@ -92,33 +96,37 @@ class Hybrid(DenseNetwork):
         batch_norm_decay: float = 0.98,
         dropout: float = 0.01,
     ) -> None:
-        if len(pools) != 2 or min(pools) < 1:
-            raise ValueError("pools are two widths, as in 5,2")
-        first, second = pools
+        if len(pools) != 3 or min(pools) < 1:
+            raise ValueError("pools are three widths, as in 5,2,10")
+        first, second, third = pools
         norm = partial(_norm, kind=BatchRenorm if batch_renorm else BatchNorm, decay=batch_norm_decay)
         drop = [Dropout(dropout)] if dropout else []
         scan = _convolution(CHANNELS, motifs, motif_width)
         if known_motifs and not scan[1].weight.is_meta:
             write_filters(scan[1], read_motifs(_VERTEBRATES))
+
+        def blocks(dilations: Sequence[int]) -> list[nn.Module]:
+            convolutions = [_convolution(width, width, residual_kernel, dilation) for dilation in dilations]
+            return [Sum([], [*convolution, *norm(width), *drop]) for convolution in convolutions]
+
         near = [
             *scan, nn.MaxPool1d(first), *norm(motifs, bias=-motif_threshold),
             *([Pointwise(motifs, projection)] if projection else []),
             *_convolution(projection or motifs, filters, kernel), *norm(filters),
         ]  # fmt: skip
-        far = [nn.MaxPool1d(second), *([Pointwise(filters, width)] if width != filters else [])]
-        for dilation in dilations:
-            block = [*_convolution(width, width, residual_kernel, dilation), *norm(width)]
-            far.append(Sum([], [*block, *drop]))
-        far.append(nn.ConvTranspose1d(width, hidden, second, stride=second))
+        coarse = [nn.MaxPool1d(third), *blocks(coarse_dilations), _spread(width, width, third), *norm(width)]
+        far = [
+            nn.MaxPool1d(second), *([Pointwise(filters, width)] if width != filters else []),
+            *blocks(dilations), *([Sum([], coarse)] if coarse_dilations else []), *blocks(last_dilations),
+            _spread(width, hidden, second),
+        ]  # fmt: skip
         # Each way back is added to what its resolution has seen.
         strand = [*near, Sum(far, [Pointwise(filters, hidden)]) if skips else nn.Sequential(*far)]
-        trunk = [
-            *([BothStrands(strand)] if both_strands else strand), *norm(hidden),
-            nn.ConvTranspose1d(hidden, hidden, first, stride=first),
-        ]  # fmt: skip
+        trunk = [*([BothStrands(strand)] if both_strands else strand), *norm(hidden), _spread(hidden, hidden, first)]
         trunk = [Sum(trunk, _convolution(CHANNELS, hidden, skip_kernel))] if skips else trunk
         head = [*norm(hidden), *drop, Logits(hidden, n_outputs)]
-        super().__init__([OneHot(), *trunk], head, stride=first * second, places=first * second)
+        block = first * second * (third if coarse_dilations else 1)
+        super().__init__([OneHot(), *trunk], head, stride=block, places=block)
 
 
 def _norm(channels: int, *, kind: type[BatchNorm], decay: float, bias: float = 0.0) -> list[nn.Module]:
@@ -130,3 +138,8 @@ def _norm(channels: int, *, kind: type[BatchNorm], decay: float, bias: float = 0
 def _convolution(channels: int, filters: int, kernel: int, dilation: int = 1) -> tuple[nn.Module, nn.Conv1d]:
     """One that keeps the length, behind its padding."""
     return same_padding(kernel, dilation), nn.Conv1d(channels, filters, kernel, dilation=dilation)
+
+
+def _spread(channels: int, filters: int, positions: int) -> nn.ConvTranspose1d:
+    """One position becomes so many."""
+    return nn.ConvTranspose1d(channels, filters, positions, stride=positions)
