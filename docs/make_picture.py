@@ -1,6 +1,8 @@
-"""Draw docs/tracks.png: what the demo's network says of a piece of chr20, above the peaks it should find.
+"""Draw docs/tracks.png: what the network that comes with dilannot says of a piece of chr20, above the peaks it should find.
 
-make demo && .venv/bin/python docs/make_picture.py demo
+dilannot annotate examples/chr20.fa.gz -r chr20:30,375,001-31,375,000 -o tracks && python docs/make_picture.py tracks
+
+where there is no run/.
 """
 
 import gzip
@@ -15,8 +17,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pyBigWig
 
-CONTIG, START, END = "chr20", 32_750_000, 33_025_000  # 0-based half-open; windows of the test split
+CONTIG, START, END = "chr20", 32_750_000, 33_025_000  # 0-based half-open; a test block
 MARKERS = ("HUVEC|DNase|None", "K562|CTCF|None", "HeLa-S3|Pol2|None", "NHEK|H3K4me3|None", "NHEK|H3K27ac|None")
+PEAKS = Path(__file__).parents[1] / "examples" / "peaks"
 COLOURS = {"DNase": "#1b7f5c", "TFBS": "#b3452c", "histone": "#33529c"}
 
 
@@ -30,9 +33,9 @@ def intervals(path: Path) -> list[tuple[int, int]]:
     ]
 
 
-def main(demo: Path) -> None:
-    tracks = {row["marker"]: row for row in json.loads((demo / "tracks" / "tracks.json").read_text())["tracks"]}
-    lines = (demo / "peaks" / "markers.tsv").read_text().splitlines()
+def main(folder: Path) -> None:
+    tracks = {row["marker"]: row for row in json.loads((folder / "tracks.json").read_text())["tracks"]}
+    lines = (PEAKS / "markers.tsv").read_text().splitlines()
     header = lines[0].split("\t")
     peaks = {
         row["name"]: row["file"] for row in (dict(zip(header, line.split("\t"), strict=True)) for line in lines[1:])
@@ -41,13 +44,13 @@ def main(demo: Path) -> None:
     for axis, name in zip(axes, MARKERS, strict=True):
         row = tracks[name]
         colour = COLOURS[row["class"]]
-        with pyBigWig.open(str(demo / "tracks" / row["bigwig"])) as file:
+        with pyBigWig.open(str(folder / row["bigwig"])) as file:
             values = np.nan_to_num(file.values(CONTIG, START, END))  # gaps are low values
         top = max(values.max(), 0.1)
         axis.fill_between(np.arange(START, END)[::20] / 1e6, values.reshape(-1, 20).max(1), color=colour, lw=0)
         for y, source, shade in (
-            (-0.16, demo / "tracks" / row["bed"], colour),
-            (-0.34, demo / "peaks" / peaks[name], "black"),
+            (-0.16, folder / row["bed"], colour),
+            (-0.34, PEAKS / peaks[name], "black"),
         ):
             for start, end in intervals(source):
                 axis.plot(
