@@ -1,4 +1,4 @@
-"""Draw docs/tracks.png: what the network that comes with dilannot says of a piece of chr20, above the peaks it should find.
+"""Draw docs/tracks.png: tracks of the network that comes with dilannot, above the peaks they should find.
 
 dilannot annotate examples/chr20.fa.gz -r chr20:30,375,001-31,375,000 -o tracks && python docs/make_picture.py tracks
 
