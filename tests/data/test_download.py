@@ -32,8 +32,8 @@ from dilannot.errors import DilannotError
 from dilannot.outputs import locked
 from dilannot.progress import Silent
 
-DATA = gzip.compress(random.Random(1).randbytes(300_000), 1)
-OTHER = gzip.compress(random.Random(2).randbytes(290_000), 1)
+DATA = gzip.compress(random.Random(1).randbytes(300_000), 1, mtime=0)
+OTHER = gzip.compress(random.Random(2).randbytes(290_000), 1, mtime=0)
 MD5 = hashlib.md5(DATA).hexdigest()
 PATH = "/peaks/a.bed.gz"
 
