@@ -11,12 +11,14 @@ of the difference to `hybrid`, from resampled blocks of the genome.
 
 dense       conv7, dilated, dilated-pool, id-cnn, bilstm, hybrid, judged nucleotide by nucleotide
 bins        networks of one output per 200-bp bin, and dense ones by their means over bins, judged on bins of the same
-            test windows. Bin networks learn from all bins of the training windows, as many nucleotides as the others
+            test windows. Bin networks learn from all bins of the training windows (but 500 nt at the ends of blocks),
+            as many labelled nucleotides as the others; they read each five times, with its context
 ablations   hybrid, with one thing changed at a time, as hybrid is trained
 
 Everything goes to FOLDER; run again after an interruption, it goes on. With --patience the networks are trained until
-they stop improving, or have seen the budget. The last line is the least ratio, over classes, of hybrid's PR AUC to the
-best other network's; exits 1 when it misses the goal (2 at an equal budget, 1.3 with --patience).
+they have not improved for so many passes, or have seen the budget; their rates fall as if they saw all of it. The last
+line is the least ratio, over classes, of hybrid's PR AUC to the best other network's; exits 1 when it misses the goal
+(2 at an equal budget, 1.3 with --patience).
 """
 
 from __future__ import annotations
@@ -34,6 +36,9 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+import h5py
+import numpy as np
+from numpy.typing import NDArray
 from page import put
 
 CLASSES = ("TFBS", "histone", "DNase")
@@ -86,7 +91,8 @@ class Race:
 
     def run(self, entrant: Entrant, how: Tuned, seed: int, share: int = 1) -> Path:
         name, size = entrant.name.replace(" ", "-"), f"{self.budget / share / 1e6:g}M"
-        return self.folder / f"{name}-{size}-{how.optimizer}-{how.rate:g}-s{seed}"
+        patience = f"-p{self.patience}" if self.patience and share == 1 else ""
+        return self.folder / f"{name}-{size}{patience}-{how.optimizer}-{how.rate:g}-s{seed}"
 
     def train(self, entrant: Entrant, how: Tuned, seed: int, share: int = 1) -> Path:
         """A run on a share of the budget, new or gone on with."""
@@ -95,7 +101,7 @@ class Race:
         steps = self.budget // share // per_step
         words = ["--epochs", 100, "--max-steps", steps, "--setting", f"optimizer={how.optimizer}"]
         words += ["--learning-rate", how.rate, "--seed", seed, "--device", self.device, "-@", 1]
-        words += ["--patience", self.patience] if self.patience else []
+        words += ["--patience", self.patience] if self.patience and share == 1 else []
         for argument in entrant.arguments:
             words += ["--set", argument]
         data = self.folder / ("bins.h5" if entrant.bins else "dense.h5")
@@ -106,11 +112,12 @@ class Race:
     def score(self, run: Path, bins: bool, other: Path | None = None) -> dict[str, Any]:
         """The record of a run on the test windows of the dense dataset, less another's."""
         extra = (["--bin", 200] if bins else []) + (["--compare", other] if other else [])
-        record = run / f"test{'-bins' if bins else ''}{f'-against-{other.name}' if other else ''}"
-        if not record.with_suffix(".json").exists():
+        name = f"test{'-bins' if bins else ''}{f'-against-{other.name}' if other else ''}"
+        record = run / f"{name}.json"
+        if not record.exists():
             dense = self.folder / "dense.h5"
-            dilannot("evaluate", run, dense, *extra, "-o", record, "-q", "--device", self.device, "-@", 1)
-        found: dict[str, Any] = json.loads(record.with_suffix(".json").read_text())
+            dilannot("evaluate", run, dense, *extra, "-o", run / name, "-q", "--device", self.device, "-@", 1)
+        found: dict[str, Any] = json.loads(record.read_text())
         return found
 
 
@@ -127,31 +134,45 @@ def validated(run: Path) -> float:
 
 
 def trained_minutes(run: Path) -> float:
-    """Of all epochs."""
+    """Of all epochs, without their validation."""
     _, *rows = (run / "timing.log").read_text().splitlines()
     return sum(float(row.split(",")[2]) for row in rows) / 60
 
 
 def build(chr20: Path, folder: Path, bins: bool) -> None:
-    """The dense dataset; that of bins has windows of the other's training blocks only."""
+    """The dense dataset, and that of the bins of its training and validation windows."""
     given = (chr20 / "chr20.fa.gz", chr20 / "peaks", "--markers", chr20 / "markers.tsv", "-q")
     dense, binned, held_out = folder / "dense.h5", folder / "bins.h5", folder / "held-out.bed"
     if not dense.exists():
         dilannot("build-data", *given, "-o", dense)
     if bins and not binned.exists():
-        held_out.write_text("".join(f"chr20\t{start}\t{end}\n" for start, end in not_trained(dense)))
-        dilannot("build-data", *given, "-o", binned, "--task", "window", "--all-bins", "--exclude", held_out)
+        starts, splits, length = windows(dense)
+        held_out.write_text("".join(f"chr20\t{start}\t{end}\n" for start, end in gaps(starts, length)))
+        whole = (*given, "--task", "window", "--all-bins", "--split", "windows", "--exclude", held_out)
+        dilannot("build-data", *whole, "-o", partial_file(binned))
+        with h5py.File(partial_file(binned), "r+") as file:
+            file["windows/split"][:] = splits[np.searchsorted(starts, file["windows/start"][:], "right") - 1]
+        partial_file(binned).rename(binned)
 
 
-def not_trained(dense: Path) -> Iterable[tuple[int, int]]:
-    """Where no training window lies, with the bins' context."""
-    import h5py
+def partial_file(path: Path) -> Path:
+    return path.with_name(f"unsplit-{path.name}")
 
+
+def windows(dense: Path) -> tuple[NDArray[np.int64], NDArray[np.uint8], int]:
+    """Starts of the windows that train or validate, which of the two they do, their length in nt."""
     with h5py.File(dense) as file:
-        starts, split = file["windows/start"][:], file["windows/split"][:]
+        starts, splits = file["windows/start"][:].astype(np.int64), file["windows/split"][:]
         length = int(file.attrs["window"])
+    seen = np.flatnonzero(splits < 2)
+    order = seen[np.argsort(starts[seen])]
+    return starts[order], splits[order], length
+
+
+def gaps(starts: NDArray[np.int64], length: int) -> Iterable[tuple[int, int]]:
+    """What lies between the windows, with the bins' context: no bin reads another split's sequence."""
     at = 0
-    for start in [*sorted(starts[split == 0].tolist()), 10**9]:
+    for start in [*starts.tolist(), 10**9]:
         if start > at:
             yield max(0, at - 500), start + 500
         at = start + length
@@ -176,7 +197,7 @@ class Result:
     how: Tuned
     records: list[dict[str, Any]]
     against: list[dict[str, Any]]  # hybrid's records, compared with it
-    minutes: float  # a training took, validation included
+    minutes: float  # a training took
 
     def mean(self, kind: str, figure: str = "pr_auc") -> float:
         return fmean(record["class_means"][kind][figure] for record in self.records)
@@ -305,7 +326,7 @@ def main() -> int:
         entrants = [each for each in entrants if each.name in options.only.split(",")]
     with ThreadPoolExecutor(options.jobs) as pool:
         if options.group == "ablations":
-            usual = search(race, entrants[:1], pool)[HOUSE]
+            usual = search(race, [Entrant(HOUSE, HOUSE)], pool)[HOUSE]
             chosen = {each.name: each.how or usual for each in entrants}
         else:
             chosen = search(race, entrants, pool)

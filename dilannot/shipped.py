@@ -29,13 +29,15 @@ def run_and_genome(run: Path | None, genome: Path | None) -> tuple[Path, Path | 
     Raises
     ------
     DilannotError
-        Neither a run nor a genome.
+        Neither a run nor a genome; or nothing where one of them should be.
     """
-    if run is not None and genome is None and run.is_file():
+    if run is not None and genome is None and not run.is_dir():
+        if not run.exists():
+            raise DilannotError("no such run folder or genome", where=run, remedy="name a run, a FASTA, or both")
         run, genome = None, run
     if run is not None:
         return run, genome, False
-    if _OWN.exists():
+    if _OWN.is_dir():
         return _OWN, genome, False
     if genome is None:
         raise DilannotError(

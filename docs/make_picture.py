@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pyBigWig
 
-CONTIG, START, END = "chr20", 32_750_000, 33_025_000  # 0-based half-open; a test block
+CONTIG, START, END = "chr20", 30_700_000, 30_975_000  # 0-based half-open; a test block
 MARKERS = ("HUVEC|DNase|None", "K562|CTCF|None", "HeLa-S3|Pol2|None", "NHEK|H3K4me3|None", "NHEK|H3K27ac|None")
 PEAKS = Path(__file__).parents[1] / "examples" / "peaks"
 COLOURS = {"DNase": "#1b7f5c", "TFBS": "#b3452c", "histone": "#33529c"}

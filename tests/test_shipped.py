@@ -29,6 +29,8 @@ def test_what_is_named_is_taken(here: Path) -> None:
     assert run_and_genome(RUN, None) == (RUN, None, False)
     assert run_and_genome(RUN, FASTA) == (RUN, FASTA, False)
     assert run_and_genome(Path("none"), FASTA) == (Path("none"), FASTA, False), "what is not there is an error later"
+    with pytest.raises(DilannotError, match="no such run folder or genome"):
+        run_and_genome(Path("hg91.fa"), None)
 
 
 def test_a_lone_genome_gets_the_run_here(here: Path) -> None:

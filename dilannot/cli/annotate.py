@@ -95,8 +95,8 @@ def command(
 ) -> None:
     """Annotate GENOME (default: the one the run was trained on) with RUN.
 
-    Without RUN it is run/ where there is one, else the network that comes with dilannot: `hybrid`, 264 ENCODE markers,
-    trained on chr20 of hg19. It needs a GENOME: dilannot annotate hg19.fa -r chr21
+    Without RUN it is run/ where there is one, else the network that comes with dilannot: `hybrid`, 264 markers of
+    ENCODE and Roadmap, trained on chr20 of hg19. It needs a GENOME: dilannot annotate hg19.fa -r chr21
 
     Writes per marker MARKER.bw, the probability of every position in steps of 0.01, and MARKER.bed, the calls;
     calls.bed, those of all markers; and tracks.json, which says what is in the folder. Tiles are read with enough

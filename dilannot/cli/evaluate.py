@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -191,7 +192,8 @@ def _print(result: Evaluation, replicates: int, as_json: bool, progress: Progres
         more = [f"{difference.classes[name]['pr_auc'][0]:+.3f}" for difference in result.differences]
         rows.append([f"mean of {mean.markers}", name, *_figures(mean.roc_auc, mean.pr_auc, mean.base_rate), "", *more])
     print_table(columns, rows, title=_title(result), text_columns=2)
-    progress.say(_title(result))
+    if not sys.stdout.isatty():  # there it stands above the table
+        progress.say(_title(result))
     for line in _said(result, replicates):
         progress.say(line)
     if result.undefined:

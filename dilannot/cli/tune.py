@@ -22,7 +22,8 @@ SHOWN = 10  # trials in the table
 )
 @click.option(
     "--model", metavar="NAME|FILE.py:CLASS",
-    help="Network: see dilannot models.  [default: hybrid for dense datasets, deepsea for window ones]",
+    help="Network: see dilannot models.  [default: hybrid for dense datasets, dilated with a published grid; deepsea "
+    "for window ones]",
 )  # fmt: skip
 @click.option(
     "--grid", metavar="NAME|FILE.toml",

@@ -6,7 +6,7 @@ was written for: a subclass with another one has none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,8 +89,10 @@ def length_after(layer: nn.Module, length: int) -> int:
         A layer without a rule.
     """
     if _is(layer, Sum):
-        (made,) = {chain_of([branch], length)[1] for branch in layer.branches}  # type: ignore[union-attr]
-        return made
+        made = {chain_of([branch], length)[1] for branch in layer.branches}  # type: ignore[union-attr]
+        if len(made) > 1:
+            raise ValueError(f"the chains of a sum make {_numbers(made)} positions of {length:,}")
+        return made.pop()
     if _is(layer, BothStrands):
         return chain_of([layer.chain], length)[1]  # type: ignore[list-item]
     if _is(layer, nn.ConstantPad1d):
@@ -108,6 +110,10 @@ def length_after(layer: nn.Module, length: int) -> int:
         return 1
     needed(layer, np.zeros(1, np.int64), length)
     return length
+
+
+def _numbers(found: Iterable[int]) -> str:
+    return " and ".join(f"{each:,}" for each in sorted(found))
 
 
 def chain_of(layers: Sequence[nn.Module], length: int) -> tuple[Chain, int]:

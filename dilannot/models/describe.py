@@ -253,12 +253,12 @@ def multiply_adds(layer: nn.Module, before: Tensor, after: Tensor) -> int:
     if isinstance(layer, nn.ConvTranspose1d):
         return layer.weight.numel() * len(after) * before.shape[2]
     if isinstance(layer, nn.Linear):
-        return layer.weight.numel()
+        return layer.weight.numel() * len(after)
     if isinstance(layer, BidirectionalLSTM):
         weights = (weight for name, weight in layer.lstm.named_parameters() if name.startswith("weight"))
-        return sum(weight.numel() for weight in weights) * before.shape[2]
+        return sum(weight.numel() for weight in weights) * len(after) * before.shape[2]
     if isinstance(layer, MotifScan):
-        return layer.multiply_adds(before.shape[2])
+        return layer.multiply_adds(before.shape[2]) * len(after)
     return 0
 
 

@@ -32,7 +32,7 @@ def start_from_motifs(network: nn.Module, motifs: Sequence[Motif]) -> int:
 
     A scan takes log-odds scores in bits. A convolution starts as DanQ-JASPAR: one motif a filter, probability - 0.25,
     at a random place (3 positions stay free on either side where there is room), its bias from U(-1, 0); the rest of
-    the filter, and all other filters, keep their random weights. A motif wider than the filter gives its most
+    the filter, and all other filters, keep the weights they have. A motif wider than the filter gives its most
     informative stretch; motifs beyond the number of filters are left out. Random numbers come from torch's own
     generator.
 

@@ -110,10 +110,17 @@ class Sum(nn.Module):
     ----------
     branches
         Chains of layers; an empty one gives the features as they are.
+
+    Raises
+    ------
+    ValueError
+        A chain begins with a layer that works in place: the others would read what it wrote.
     """
 
     def __init__(self, *branches: Sequence[nn.Module]) -> None:
         super().__init__()
+        if any(getattr(next(leaves(branch), None), "inplace", False) for branch in branches):
+            raise ValueError("a chain of a sum begins in place: the others would read what it wrote")
         self.branches = nn.ModuleList(nn.Sequential(*branch) for branch in branches)
 
     def forward(self, features: Tensor) -> Tensor:

@@ -31,7 +31,6 @@ FORMAT_VERSION = 1
 _KINDS = ("network", "average", "optimizer", "random")
 _OPTIMIZED: dict[type, tuple[str, ...]] = {
     torch.optim.AdamW: ("step", "exp_avg", "exp_avg_sq"),
-    Muon: ("step", "exp_avg", "exp_avg_sq"),
     torch.optim.Adam: ("step", "exp_avg", "exp_avg_sq"),
     torch.optim.RMSprop: ("step", "square_avg"),
     torch.optim.SGD: ("momentum_buffer",),
@@ -181,12 +180,12 @@ def _check_tensors(stepper: Stepper, found: Layout, path: Path) -> None:
 def _optimizer_tensors(optimizer: torch.optim.Optimizer, found: Iterable[str]) -> dict[str, Tensor]:
     """What the state has, in tensors of its shapes: of each parameter that was ever learnt, all or nothing."""
     learnt = {name.partition("/")[0] for name in found}
-    parameters = enumerate(parameter for group in optimizer.param_groups for parameter in group["params"])
+    parameters = enumerate((parameter, group) for group in optimizer.param_groups for parameter in group["params"])
     return {
         f"{index}/{name}": torch.zeros(()) if name == "step" else parameter
-        for index, parameter in parameters
+        for index, (parameter, group) in parameters
         if str(index) in learnt
-        for name in _OPTIMIZED[type(optimizer)]
+        for name in (Muon.kept(group) if isinstance(optimizer, Muon) else _OPTIMIZED[type(optimizer)])
     }
 
 

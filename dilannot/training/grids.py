@@ -109,7 +109,7 @@ def usual_space(arguments: Mapping[str, Any]) -> Space:
     axes = [Axis("learning_rate", ("learning_rate",), range=Range(1e-4, 1e-1, log=True), setting=True)]
     dropouts = tuple(name for name in _DROPOUTS if name in arguments)
     axes += [Axis("dropout", dropouts, range=Range(0.0, 0.5))] if dropouts else []
-    for name in ("filters", "state", "hidden"):
+    for name in ("filters", "width", "state", "hidden"):
         if arguments.get(name):
             choices = tuple(_scaled(arguments[name], factor) for factor in (0.5, 1, 2))
             axes.append(Axis(name, (name,), choices))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -38,8 +37,13 @@ class Muon(torch.optim.Optimizer):
     ) -> None:
         super().__init__(groups, {"lr": lr, "momentum": momentum, "betas": betas, "eps": eps})
 
+    @staticmethod
+    def kept(group: dict[str, Any]) -> tuple[str, ...]:
+        """What is remembered of each parameter of a group."""
+        return ("step", "exp_avg") if group["orthogonal"] else ("step", "exp_avg", "exp_avg_sq")
+
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+    def step(self) -> None:  # type: ignore[override]
         """Change every parameter that has a gradient."""
         for group in self.param_groups:
             for parameter in group["params"]:
@@ -47,9 +51,8 @@ class Muon(torch.optim.Optimizer):
                     continue
                 state = self.state[parameter]
                 if not state:
+                    state |= {name: torch.zeros_like(parameter) for name in self.kept(group)}
                     state["step"] = torch.zeros(())
-                    state["exp_avg"] = torch.zeros_like(parameter)
-                    state["exp_avg_sq"] = torch.zeros_like(parameter)
                 state["step"] += 1
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
                 change = (

@@ -17,7 +17,7 @@ def make_optimizer(network: nn.Module, settings: Settings) -> torch.optim.Optimi
 
     Settings that were made for no task are taken as those for dense datasets.
     """
-    settings = settings.for_task("dense") if settings.optimizer == "auto" else settings
+    settings = settings.for_task("dense")
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     groups = [
         {"params": [each for each in learning if each.dim() > 1], "weight_decay": settings.weight_decay},

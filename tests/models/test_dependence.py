@@ -187,3 +187,10 @@ def test_blocks_are_taken_apart() -> None:
     block = ConvBlock(4, 6, 3, batch_norm=True, dropout=0.1)
     kinds = [type(layer).__name__ for layer in leaves([nn.Sequential(block, nn.ReLU())])]
     assert kinds == ["ConstantPad1d", "Conv1d", "BatchNorm", "ReLU", "Dropout", "ReLU"]
+
+
+def test_chains_of_a_sum_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="begins in place"):
+        Sum([], [nn.ReLU(inplace=True), nn.Conv1d(3, 3, 1)])
+    with pytest.raises(ValueError, match="the chains of a sum make 8 and 10 positions of 10"):
+        length_after(Sum([], [nn.Conv1d(3, 3, 3)]), 10)

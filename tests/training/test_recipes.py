@@ -135,7 +135,9 @@ def test_only_matrices_and_filters_decay() -> None:
     ("name", "expected"), [("adamw", torch.optim.AdamW), ("muon", Muon), ("adam", torch.optim.Adam), ("rmsprop", torch.optim.RMSprop), ("sgd", torch.optim.SGD)]
 )  # fmt: skip
 def test_the_optimizer_is_the_one_asked_for(name: Any, expected: type) -> None:
-    assert type(make_optimizer(nn.Linear(2, 2), Settings(optimizer=name))) is expected
+    optimizer = make_optimizer(nn.Linear(2, 2), Settings(optimizer=name))
+    assert type(optimizer) is expected
+    assert all(group["lr"] > 0 for group in optimizer.param_groups)
 
 
 def test_norms_of_filters_and_units_are_limited() -> None:

@@ -27,8 +27,8 @@ class Hybrid(DenseNetwork):
 
     Motif filters read every nucleotide; the best match of each in `pools[0]` nt goes through a learned projection
     (Hawkins-Hooker et al. 2018). Residual blocks whose dilations begin at 1 again and again see every nucleotide they
-    span, at two resolutions. The way back adds what was seen at each. Batch norm stands behind pools: there it costs a
-    fifth.
+    span, at two resolutions. The way back adds what was seen at each. The first batch norm stands behind its pool,
+    where it costs a fifth.
 
     Parameters
     ----------
@@ -37,8 +37,8 @@ class Hybrid(DenseNetwork):
     motifs, motif_width
         Filters of the first convolution, and their width in nt.
     known_motifs
-        Start the filters from 160 motifs of vertebrate transcription factors (JASPAR 2024), more of them at random;
-        `--motifs` starts them from others.
+        Start the filters from 160 motifs of vertebrate transcription factors (JASPAR 2024), more of them at random.
+        `--motifs` puts others in the place of the first; without known ones the rest is random.
     motif_threshold
         At the start, a filter's matches count from so many standard deviations above their mean on: what is seen of
         most motifs at most places is nothing, not noise.
@@ -47,18 +47,18 @@ class Hybrid(DenseNetwork):
     pools
         How many positions become one, three times: by their largest values.
     filters
-        Of the convolution between the two pools, which is `kernel` wide.
+        Of the convolution between the first two pools, which is `kernel` wide.
     width
         Channels of the residual blocks.
     dilations, coarse_dilations, last_dilations
         Of the residual blocks: between the second and the third pool, behind the third, and after the way back from
         there. Without coarse ones there is no third pool.
     kernel, residual_kernel
-        Widths of the convolution between the pools, and of those in residual blocks.
+        Widths of the convolution between the first two pools, and of those in residual blocks.
     hidden
         Channels at each nucleotide that the markers are decided from.
     skips
-        Add what was seen between the pools, and at each nucleotide, on the way back.
+        Add what was seen between the first two pools, and at each nucleotide, on the way back.
     skip_kernel
         Width of the convolution that looks at the nucleotides themselves.
     both_strands
