@@ -24,7 +24,7 @@ from page import put
 
 from dilannot.shipped import CARD, FOLDER
 
-HOW = ("--epochs", 6, "--set", "dropout=0.1")
+EPOCHS = 6
 CLASSES = ("TFBS", "histone", "DNase")
 SHIPPED = (
     "run.json", "markers.tsv", "settings.toml", "metrics.csv", "best.safetensors",
@@ -47,7 +47,7 @@ def make(chr20: Path, folder: Path, seed: int, threads: int) -> Path:
     if not (folder / "chr20.h5").exists():
         given = (inputs / "chr20.fa.gz", inputs / "peaks", "--markers", inputs / "markers.tsv")
         dilannot("build-data", *given, "-o", "chr20.h5", "-q")
-    dilannot("train", "chr20.h5", "-o", run, *HOW, "--seed", seed, "-@", threads, "--resume")
+    dilannot("train", "chr20.h5", "-o", run, "--epochs", EPOCHS, "--seed", seed, "-@", threads, "--resume")
     dilannot("evaluate", run, "chr20.h5", "-@", threads, "-f", "-q")
     return folder / run
 

@@ -94,7 +94,7 @@ class Hybrid(DenseNetwork):
         both_strands: bool = True,
         batch_renorm: bool = True,
         batch_norm_decay: float = 0.98,
-        dropout: float = 0.01,
+        dropout: float = 0.1,
     ) -> None:
         if len(pools) != 3 or min(pools) < 1:
             raise ValueError("pools are three widths, as in 5,2,10")
