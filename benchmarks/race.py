@@ -1,10 +1,10 @@
 """The house model against the published networks on chr20: same blocks, markers and budget, three seeds, test scores.
 
     python benchmarks/race.py CHR20 FOLDER [--group dense|bins|ablations] [--budget 46800000] [--patience 0]
-        [--seeds 3] [--only NETWORKS] [--jobs 2] [--device cpu] [--write docs/explain/models-compared.md]
+        [--search BUDGET] [--seeds 3] [--only NETWORKS] [--jobs 2] [--device cpu] [--write PAGE] [--picture FILE]
 
 CHR20 holds chr20.fa.gz, peaks/ and markers.tsv. Every network is trained with the recipe `modern` and each of a few
-optimisers and learning rates on a quarter of the budget; with those of the best validation PR AUC (mean over classes)
+optimisers and learning rates on a quarter of the budget (or --search); with those of the best validation PR AUC (mean over classes)
 it is trained anew, with each seed, until it has seen --budget nucleotides (an epoch has 46.8 million). All are then
 judged on the test windows, which nothing has seen: class means of PR AUC and ROC AUC, their 95 % intervals, and those
 of the difference to `hybrid`, from resampled blocks of the genome.
@@ -86,22 +86,23 @@ class Race:
 
     folder: Path
     budget: int
+    trial: int  # the budget of the search
     patience: int
     device: str
 
-    def run(self, entrant: Entrant, how: Tuned, seed: int, share: int = 1) -> Path:
-        name, size = entrant.name.replace(" ", "-"), f"{self.budget / share / 1e6:g}M"
-        patience = f"-p{self.patience}" if self.patience and share == 1 else ""
+    def run(self, entrant: Entrant, how: Tuned, seed: int, *, trial: bool = False) -> Path:
+        name, size = entrant.name.replace(" ", "-"), f"{(self.trial if trial else self.budget) / 1e6:g}M"
+        patience = f"-p{self.patience}" if self.patience and not trial else ""
         return self.folder / f"{name}-{size}{patience}-{how.optimizer}-{how.rate:g}-s{seed}"
 
-    def train(self, entrant: Entrant, how: Tuned, seed: int, share: int = 1) -> Path:
-        """A run on a share of the budget, new or gone on with."""
-        run = self.run(entrant, how, seed, share)
+    def train(self, entrant: Entrant, how: Tuned, seed: int, *, trial: bool = False) -> Path:
+        """A run, new or gone on with."""
+        run = self.run(entrant, how, seed, trial=trial)
         per_step = 100 * 200 if entrant.bins else 2 * 25_000  # nt that are labelled
-        steps = self.budget // share // per_step
+        steps = (self.trial if trial else self.budget) // per_step
         words = ["--epochs", 100, "--max-steps", steps, "--setting", f"optimizer={how.optimizer}"]
         words += ["--learning-rate", how.rate, "--seed", seed, "--device", self.device, "-@", 1]
-        words += ["--patience", self.patience] if self.patience and share == 1 else []
+        words += ["--patience", self.patience] if self.patience and not trial else []
         for argument in entrant.arguments:
             words += ["--set", argument]
         data = self.folder / ("bins.h5" if entrant.bins else "dense.h5")
@@ -179,14 +180,15 @@ def gaps(starts: NDArray[np.int64], length: int) -> Iterable[tuple[int, int]]:
 
 
 def search(race: Race, entrants: Sequence[Entrant], pool: ThreadPoolExecutor) -> dict[str, Tuned]:
-    """How each is trained best, by a quarter of the budget."""
+    """How each is trained best."""
     tried = {each.name: FOR_BINS if each.bins else SEARCHED for each in entrants}
-    list(pool.map(lambda job: race.train(*job), [(each, how, 0, 4) for each in entrants for how in tried[each.name]]))
+    jobs = [(each, how, 0) for each in entrants for how in tried[each.name]]
+    list(pool.map(lambda job: race.train(*job, trial=True), jobs))
     return {each.name: max(tried[each.name], key=partial(_tried, race, each)) for each in entrants}
 
 
 def _tried(race: Race, entrant: Entrant, how: Tuned) -> float:
-    return validated(race.run(entrant, how, 0, 4))
+    return validated(race.run(entrant, how, 0, trial=True))
 
 
 @dataclass(frozen=True)
@@ -309,6 +311,7 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--group", choices=("dense", "bins", "ablations"), default="dense")
     parser.add_argument("--budget", type=int, default=46_800_000)
+    parser.add_argument("--search", type=int, metavar="BUDGET", help="of the search; a quarter of the other by default")
     parser.add_argument("--patience", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", help="some networks, with commas between; judged when hybrid is among others")
@@ -320,7 +323,8 @@ def main() -> int:
     options.folder.mkdir(parents=True, exist_ok=True)
     bins = options.group == "bins"
     build(options.chr20, options.folder, bins)
-    race = Race(options.folder, options.budget, options.patience, options.device)
+    trial = options.search or options.budget // 4
+    race = Race(options.folder, options.budget, trial, options.patience, options.device)
     entrants = entrants_of(options.group)
     if options.only:
         entrants = [each for each in entrants if each.name in options.only.split(",")]
