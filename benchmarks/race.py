@@ -4,10 +4,10 @@
         [--search BUDGET] [--seeds 3] [--only NETWORKS] [--jobs 2] [--device cpu] [--write PAGE] [--picture FILE]
 
 CHR20 holds chr20.fa.gz, peaks/ and markers.tsv. Every network is trained with the recipe `modern` and each of a few
-optimisers and learning rates on a quarter of the budget (or --search); with those of the best validation PR AUC (mean over classes)
-it is trained anew, with each seed, until it has seen --budget nucleotides (an epoch has 46.8 million). All are then
-judged on the test windows, which nothing has seen: class means of PR AUC and ROC AUC, their 95 % intervals, and those
-of the difference to `hybrid`, from resampled blocks of the genome.
+optimisers and learning rates on a quarter of the budget (or --search); with those of the best validation PR AUC (mean
+over classes) it is trained anew, with each seed, until it has seen --budget nucleotides (an epoch has 46.8 million).
+All are then judged on the test windows, which nothing has seen: class means of PR AUC and ROC AUC, their 95 %
+intervals, and those of the difference to `hybrid`, from resampled blocks of the genome.
 
 dense       conv7, dilated, dilated-pool, id-cnn, bilstm, hybrid, judged nucleotide by nucleotide
 bins        networks of one output per 200-bp bin, and dense ones by their means over bins, judged on bins of the same

@@ -63,7 +63,7 @@ def test_the_card_says_what_is_there() -> None:
     run, found, card = read_run(FOLDER), json.loads((FOLDER / "evaluation-test.json").read_text()), CARD.read_text()
     weights = load_network(run)
     assert (FOLDER / "best.safetensors").stat().st_size < 8_000_000
-    assert found["weights_sha256"] == weights.digest, "the scores are those of these weights"
+    assert found["weights_sha256"] == weights.sha256, "the scores are those of these weights"
     assert f"{count_parameters(weights.network):,} parameters" in card
     for kind, row in found["class_means"].items():
         assert f"| {kind} | {row['markers']} | {row['pr_auc']:.3f} ({row['pr_auc_low']:.3f} to" in card
