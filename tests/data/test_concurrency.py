@@ -234,7 +234,8 @@ def test_a_reader_that_is_killed_is_an_error_soon(small: Small, when: str) -> No
 
 def test_training_ends_with_3_when_a_reader_is_killed(tmp_path: Path) -> None:
     small = small_dataset(tmp_path / "small", "dense")
-    arguments = ["train", str(small.path), "--workers", "2", "--batch-size", "1", "--epochs", "100000"]
+    arguments = ["train", str(small.path), "--model", "conv1", "--workers", "2", "--batch-size", "1"]
+    arguments += ["--epochs", "100000", "--threads", "1"]  # threads would wait for each other on a busy machine
     with subprocess.Popen(
         [sys.executable, "-m", "dilannot", *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -245,6 +246,7 @@ def test_training_ends_with_3_when_a_reader_is_killed(tmp_path: Path) -> None:
         while process.poll() is None and time.monotonic() < deadline:
             kill_children_of(process.pid)
             time.sleep(0.01)
+        process.kill()  # where it has not ended by itself
         assert process.stderr
         err = process.stderr.read()
     assert process.returncode == ENVIRONMENT, err
