@@ -59,15 +59,28 @@ def means(run: Path) -> dict[str, dict[str, Any]]:
 
 
 def table(run: Path) -> list[str]:
-    lines = ["| | markers | PR AUC (95 % interval) | base rate | ROC AUC | best F1 |", "|---|---:|---:|---:|---:|---:|"]
+    markers = json.loads((run / "evaluation-test.json").read_text())["markers"]
+    head = ("PR AUC (95 % interval)", "base rate", "ROC AUC", "best F1", "precision of calls", "recall of calls")
+    lines = [f"| | markers | {' | '.join(head)} |", "|---|" + "---:|" * (1 + len(head))]
     for kind, row in means(run).items():
+        own = [marker for marker in markers if marker["class"] == kind and marker["pr_auc"] is not None]
+        calls = (median(marker[f"{name}_at_break-even"] or 0 for marker in own) for name in ("precision", "recall"))
         pr_auc = f"{row['pr_auc']:.3f} ({row['pr_auc_low']:.3f} to {row['pr_auc_high']:.3f})"
         base, rest = f"{row['base_rate']:.4f}", f"{row['roc_auc']:.3f} | {row['best_f1']:.3f}"
-        lines.append(f"| {kind} | {row['markers']} | {pr_auc} | {base} | {rest} |")
-    record = json.loads((run / "evaluation-test.json").read_text())
-    factors = [row["pr_auc"] for row in record["markers"] if row["class"] == "TFBS" and row["pr_auc"] is not None]
-    rare = f"{len(record['without_positives'])} markers have no peak on the test windows, and no score."
-    return [*lines, "", f"Half of the TFBS profiles have a PR AUC below {median(factors):.3f}. {rare}"]
+        lines.append(
+            f"| {kind} | {row['markers']} | {pr_auc} | {base} | {rest} | {' | '.join(map('{:.2f}'.format, calls))} |"
+        )
+    bad = [marker["marker"] for marker in markers if marker["pr_auc"] is not None and marker["pr_auc"] < 0.01]
+    none = json.loads((run / "evaluation-test.json").read_text())["without_positives"]
+    return [
+        *lines,
+        "",
+        "Precision and recall: medians over markers, nucleotide by nucleotide, of the calls that `annotate` makes by "
+        "default.",
+        "",
+        f"Do not use: {', '.join(bad)} (PR AUC below 0.01).",
+        f"No peak on the test windows, and no score: {', '.join(none)}.",
+    ]
 
 
 def main() -> int:

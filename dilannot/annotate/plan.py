@@ -174,8 +174,16 @@ def _compare_genome(run: Run, genome: Genome, *, recorded: bool, progress: Progr
             where=genome.path,
             remedy="restore the FASTA, or name it as GENOME if the change is meant",
         )
-    if changed or (trained and not trained.keys() & genome.contigs.keys()):
-        progress.warn(f"{genome.path} is not the genome this run was trained on; annotating it anyway")
+    if changed:
+        progress.warn(
+            f"{genome.path} is not the genome this run was trained on: {changed[0]} differs (another assembly, or "
+            "parts are masked); annotating it anyway"
+        )
+    elif trained and not trained.keys() & genome.contigs.keys():
+        progress.warn(
+            f"{genome.path} has no {next(iter(trained))}: whether it is the genome this run was trained on cannot be "
+            "told; annotating it"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,5 +96,5 @@ def warn_of_thresholds(plan: Plan, progress: Progress) -> None:
     if low:
         progress.warn(
             f"{low} of {len(plan.rules.thresholds)} markers are called below {1 / plan.rules.steps:g}, the step of a "
-            f"track: their bigWigs show little, their BEDs are right{finer}"
+            f"track: their bigWigs show little, their BEDs are complete{finer}"
         )

@@ -114,8 +114,11 @@ def command(
 
     progress = start(quiet=quiet)
     run, genome, shipped = run_and_genome(run, genome)
-    if shipped:
-        progress.say(f"no run/ here: annotating with the network that comes with dilannot, see {CARD}")
+    progress.say(
+        f"no run/ here: annotating with the network that comes with dilannot, see {CARD}"
+        if shipped
+        else f"annotating with {run}"
+    )
     part = shard_asked(shard)
     if part and force:
         raise click.UsageError("--force and --shard do not go together: other shards may be at work; remove the folder")
