@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import EXAMPLES, Cli
+from conftest import EXAMPLES, Cli, make_run, random_sequence, write_fasta
 
 from dilannot.errors import DilannotError
 from dilannot.models import count_parameters
@@ -37,6 +37,13 @@ def test_a_lone_genome_gets_the_run_here(here: Path) -> None:
     Path("run").mkdir()
     assert run_and_genome(FASTA, None) == (Path("run"), FASTA, False)
     assert run_and_genome(None, None) == (Path("run"), None, False)
+
+
+def test_a_run_that_nobody_named_is_named(here: Path, cli: Cli) -> None:
+    make_run(Path("run"), write_fasta(FASTA, {"c": random_sequence(900, 1)}), "toy-bases")
+    result = cli("annotate", FASTA, "-o", "tracks", "--device", "cpu")
+    assert result.code == 0, result.err
+    assert "annotating with run\n" in result.err
 
 
 def test_without_a_run_it_is_the_one_that_comes_with_dilannot(here: Path) -> None:

@@ -113,12 +113,12 @@ def command(
     from dilannot.shipped import CARD, run_and_genome
 
     progress = start(quiet=quiet)
+    named = run
     run, genome, shipped = run_and_genome(run, genome)
-    progress.say(
-        f"no run/ here: annotating with the network that comes with dilannot, see {CARD}"
-        if shipped
-        else f"annotating with {run}"
-    )
+    if shipped:
+        progress.say(f"no run/ here: annotating with the network that comes with dilannot, see {CARD}")
+    elif run != named:
+        progress.say(f"annotating with {run}")
     part = shard_asked(shard)
     if part and force:
         raise click.UsageError("--force and --shard do not go together: other shards may be at work; remove the folder")
