@@ -6,7 +6,7 @@ import math
 import os
 import struct
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -32,15 +32,11 @@ from dilannot.formats.bigwig_sections import (
     SECTION,
     SUMMARY,
     ZOOM,
-    Sections,
     fold,
-    pack,
     pack_zooms,
     rounded,
     unrounded,
 )
-
-Runs = tuple[str, NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 
 _SUMMARY_AT = HEADER_SIZE + ZOOM_HEADER_SIZE * len(REDUCTIONS)
 _CONTIGS_AT = _SUMMARY_AT + SUMMARY.itemsize
@@ -130,7 +126,7 @@ class BigWigWriter:
             self._file.flush()
             found = os.fstat(self._file.fileno()).st_size
         if found != size:
-            raise _not_whole(self._path, f"{found:,} of {size:,} bytes are there")
+            raise not_whole(self._path, f"{found:,} of {size:,} bytes are there")
 
     def _append(self, stretch: _Stretch, contig: int, table: NDArray[np.void], data: bytes | memoryview) -> None:
         if len(table):
@@ -272,7 +268,8 @@ def _merge(summaries: NDArray[np.void]) -> NDArray[np.void]:
     return merged
 
 
-def _not_whole(path: Path, detail: str) -> DilannotError:
+def not_whole(path: Path, detail: str) -> DilannotError:
+    """The disk did not take a file."""
     return DilannotError(
         f"the bigWig could not be written whole ({detail})",
         where=path,
@@ -295,73 +292,4 @@ def check_whole(path: Path, bases: int) -> None:
     except RuntimeError:
         found = None
     if found != bases:
-        raise _not_whole(path, "it does not read back")
-
-
-def write_bigwig(path: Path, lengths: dict[str, int], runs: Iterable[Runs]) -> int:
-    """Write runs of equal values of one track.
-
-    Parameters
-    ----------
-    path
-        The file; its folder must exist.
-    lengths
-        Contig lengths in bp, in the order of the header.
-    runs
-        Contig, starts, ends (0-based half-open) and values of sorted, disjoint runs; contigs in the header's order,
-        a contig once. Values are stored as float32.
-
-    Returns
-    -------
-    bases
-        Bases with a value.
-
-    Raises
-    ------
-    DilannotError
-        The disk did not take the whole file (exit code 3).
-    ValueError
-        Runs or contigs out of order, out of bounds or not finite.
-    """
-    with BigWigWriter(path, lengths) as writer:
-        try:
-            return _write(writer, lengths, runs)
-        except OSError as error:
-            if error.filename != str(path):  # where `runs` come from
-                raise
-            raise _not_whole(path, os.strerror(error.errno or 0)) from None
-
-
-def _write(writer: BigWigWriter, lengths: dict[str, int], runs: Iterable[Runs]) -> int:
-    numbers = {name: number for number, name in enumerate(lengths)}
-    zooms: list[tuple[int, Sections]] = []
-    coarse, summaries = [np.zeros(0, ZOOM)], [np.zeros(0, SUMMARY)]
-    for contig, starts, ends, values in runs:
-        if not len(starts):
-            continue
-        number, scores = numbers[contig], _check_runs(contig, starts, ends, values, lengths[contig])
-        if zooms and zooms[-1][0] >= number:
-            raise ValueError(f"{contig} comes too late: contigs are not in the header's order")
-        packed = pack(number, np.array([len(starts)]), starts.astype(np.uint32), ends.astype(np.uint32), scores)
-        writer.add_values(number, packed.values.table, packed.values.data)
-        zooms.append((number, packed.zooms))
-        coarse.append(packed.coarse)
-        summaries.append(packed.summary)
-    for number, sections in zooms:
-        writer.add_zooms(number, sections.table, sections.data)
-    summary = np.concatenate(summaries)
-    writer.finish(np.concatenate(coarse), summary)
-    return int(summary["bases"].sum())
-
-
-def _check_runs(
-    contig: str, starts: NDArray[np.int64], ends: NDArray[np.int64], values: NDArray[np.float64], length: int
-) -> NDArray[np.float32]:
-    """The values as they are stored."""
-    if starts[0] < 0 or ends[-1] > length or (starts[1:] < ends[:-1]).any() or (starts >= ends).any():
-        raise ValueError(f"runs on {contig} overlap, are unsorted or leave the contig")
-    with np.errstate(over="ignore"):
-        scores = values.astype(np.float32)
-    if not np.isfinite(scores).all():
-        raise ValueError(f"a run on {contig} has no finite value")
-    return scores
+        raise not_whole(path, "it does not read back")

@@ -12,7 +12,8 @@ import pyBigWig
 import pytest
 
 from dilannot.errors import DilannotError
-from dilannot.formats.bigwig import BigWigWriter, write_bigwig
+from dilannot.formats.bigwig import BigWigWriter
+from dilannot.formats.bigwig_runs import write_bigwig
 from dilannot.formats.bigwig_sections import SUMMARY, ZOOM, pack
 
 LENGTHS = {"chr2": 100, "chr1": 50}

@@ -16,7 +16,7 @@ import pyBigWig
 import pytest
 
 from dilannot.formats import bigwig_sections
-from dilannot.formats.bigwig import write_bigwig
+from dilannot.formats.bigwig_runs import write_bigwig
 
 Run = tuple[int, int, int, float]  # contig, start, end, value
 

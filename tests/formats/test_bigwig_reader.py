@@ -14,9 +14,9 @@ from conftest import SHARED
 from isal import isal_zlib
 
 from dilannot.errors import DilannotError
-from dilannot.formats.bigwig import write_bigwig
 from dilannot.formats.bigwig_index import PLACE
 from dilannot.formats.bigwig_reader import BigWig
+from dilannot.formats.bigwig_runs import write_bigwig
 
 LENGTHS = {"chr2": 5_000, "chr10": 90_000, "chr1": 7}
 
