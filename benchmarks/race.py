@@ -1,7 +1,8 @@
 """The house model against the published networks on chr20: same blocks, markers and budget, three seeds, test scores.
 
     python benchmarks/race.py CHR20 FOLDER [--group dense|bins|ablations] [--budget 46800000] [--patience 0]
-        [--search BUDGET] [--seeds 3] [--only NETWORKS] [--jobs 2] [--device cpu] [--write PAGE] [--picture FILE]
+        [--search BUDGET] [--known FOUND] [--seeds 3] [--only NETWORKS] [--jobs 2] [--device cpu] [--write PAGE]
+        [--picture FILE]
 
 CHR20 holds chr20.fa.gz, peaks/ and markers.tsv. Every network is trained with the recipe `modern` and each of a few
 optimisers and learning rates on a quarter of the budget (or --search); with those of the best validation PR AUC (mean
@@ -305,6 +306,11 @@ def entrants_of(group: str) -> list[Entrant]:
     return [house, *(Entrant(name, name) for name in DENSE)]
 
 
+def found_before(text: str) -> dict[str, Tuned]:
+    pairs = (pair.partition("=")[::2] for pair in text.split(",") if pair)
+    return {name: Tuned(optimizer, float(rate)) for name, how in pairs for optimizer, rate in [how.split(":")]}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("chr20", type=Path)
@@ -312,6 +318,7 @@ def main() -> int:
     parser.add_argument("--group", choices=("dense", "bins", "ablations"), default="dense")
     parser.add_argument("--budget", type=int, default=46_800_000)
     parser.add_argument("--search", type=int, metavar="BUDGET", help="of the search; a quarter of the other by default")
+    parser.add_argument("--known", default="", help="what a search found, as dilated=muon:0.006,conv7=adamw:0.002")
     parser.add_argument("--patience", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", help="some networks, with commas between; judged when hybrid is among others")
@@ -328,12 +335,11 @@ def main() -> int:
     entrants = entrants_of(options.group)
     if options.only:
         entrants = [each for each in entrants if each.name in options.only.split(",")]
+    known = found_before(options.known)
     with ThreadPoolExecutor(options.jobs) as pool:
-        if options.group == "ablations":
-            usual = search(race, [Entrant(HOUSE, HOUSE)], pool)[HOUSE]
-            chosen = {each.name: each.how or usual for each in entrants}
-        else:
-            chosen = search(race, entrants, pool)
+        searched = [Entrant(HOUSE, HOUSE)] if options.group == "ablations" else entrants
+        tuned = known | search(race, [each for each in searched if each.name not in known], pool)
+        chosen = {each.name: each.how or tuned.get(each.name) or tuned[HOUSE] for each in entrants}
         everything = [(each, chosen[each.name], seed) for each in entrants for seed in range(options.seeds)]
         list(pool.map(lambda job: race.train(*job), everything))
     if HOUSE not in chosen or len(chosen) == 1:

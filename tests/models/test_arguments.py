@@ -263,7 +263,9 @@ def bins(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("model", "text"), [("logistic", "length=100"), ("pssm", "motifs=5"), ("pssm", "width=5")])
+@pytest.mark.parametrize(
+    ("model", "text"), [("logistic", "length=100"), ("pssm", "motifs=5"), ("pssm", "motif_width=5")]
+)
 def test_arguments_that_do_not_fit_the_data_are_refused(bins: Path, tmp_path: Path, model: str, text: str) -> None:
     motifs = EXAMPLES / "motifs.meme" if model == "pssm" else None
     settings = Settings(epochs=1, max_steps=1, batch_size=8)

@@ -51,7 +51,7 @@ def built(request: pytest.FixtureRequest) -> Built:
     name = request.param
     dense = entry(name).output == "dense"
     arguments = {} if dense or name in ("kmer", "pssm") else {"length": 600}
-    arguments |= {"motifs": 20, "width": 12} if name == "pssm" else {}
+    arguments |= {"motifs": 20, "motif_width": 12} if name == "pssm" else {}
     network = build(name, MARKERS, **arguments)
     for module in network.modules():
         if isinstance(module, MotifScan):

@@ -114,7 +114,7 @@ def test_the_seed_decides_the_start() -> None:
 
 def test_a_scan_is_as_large_as_its_motifs_and_scores_them_in_bits() -> None:
     arguments = arguments_for("pssm", EXAMPLES)
-    assert arguments == {"motifs": len(EXAMPLES), "width": max(motif.width for motif in EXAMPLES)}
+    assert arguments == {"motifs": len(EXAMPLES), "motif_width": max(motif.width for motif in EXAMPLES)}
     assert arguments_for("danq-jaspar", EXAMPLES) == {}
     network = build("pssm", 2, **arguments)
     assert start_from_motifs(network, EXAMPLES) == len(EXAMPLES)
@@ -128,8 +128,8 @@ def test_a_scan_is_as_large_as_its_motifs_and_scores_them_in_bits() -> None:
 
 
 def test_the_matrices_of_a_scan_are_fixed_unless_unfrozen() -> None:
-    assert not build("pssm", 2, motifs=3, width=5).chain[1].matrices.requires_grad
-    unfrozen = build("pssm", 2, motifs=3, width=5, trainable=True)
+    assert not build("pssm", 2, motifs=3, motif_width=5).chain[1].matrices.requires_grad
+    unfrozen = build("pssm", 2, motifs=3, motif_width=5, trainable=True)
     start_from_motifs(unfrozen, [motif_of(width) for width in (3, 4, 5)])
     unfrozen(torch.randint(1, 5, (2, 60))).sum().backward()
     gradient = unfrozen.chain[1].matrices.grad

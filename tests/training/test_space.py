@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dilannot.errors import DilannotError
-from dilannot.models import build_without_memory, entry, full_arguments, names
+from dilannot.models import build_without_memory, count_parameters, entry, full_arguments, names
 from dilannot.training.grids import GRIDS, published_grid, usual_space
 from dilannot.training.proposals import FromGrid
 from dilannot.training.settings import Settings
@@ -141,11 +141,14 @@ def test_what_is_set_is_not_searched() -> None:
 def test_the_usual_space_makes_networks(model: str) -> None:
     space = usual_space(full_arguments(model, {}))
     ends = [axis.choices or (axis.range.low, axis.range.high) for axis in space.axes if axis.choices or axis.range]
+    sizes = []
     for which in (0, -1):
         values = {axis.name: found[which] for axis, found in zip(space.axes, ends, strict=True)}
         point = space.point(values)
-        build_without_memory(model, 5, **full_arguments(model, point.arguments))
+        network = build_without_memory(model, 5, **full_arguments(model, point.arguments))
+        sizes.append(count_parameters(network))
         Settings().changed(point.settings)
+    assert sizes[0] < sizes[1] or not any(axis.choices for axis in space.axes)
 
 
 def test_the_order_of_a_grid_is_the_seeds_and_repeats_nothing() -> None:

@@ -26,17 +26,17 @@ class Pssm(WindowNetwork):
     ----------
     n_outputs
         Markers.
-    motifs, width
+    motifs, motif_width
         How many motifs, and positions of the widest.
     trainable
         Whether training changes the matrices too.
     """
 
-    def __init__(self, n_outputs: int, *, motifs: int = 879, width: int = 33, trainable: bool = False) -> None:
-        scan = MotifScan(motifs, width, trainable=trainable)
+    def __init__(self, n_outputs: int, *, motifs: int = 879, motif_width: int = 33, trainable: bool = False) -> None:
+        scan = MotifScan(motifs, motif_width, trainable=trainable)
         super().__init__([OneHot(), scan, nn.ReLU(inplace=True), nn.Linear(motifs, n_outputs)])
 
     @staticmethod
     def sized_for(motifs: Sequence[Motif]) -> dict[str, Any]:
         """The constructor arguments that these motifs ask for."""
-        return {"motifs": len(motifs), "width": max(motif.width for motif in motifs)}
+        return {"motifs": len(motifs), "motif_width": max(motif.width for motif in motifs)}
