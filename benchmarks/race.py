@@ -1,8 +1,8 @@
 """The house model against the published networks on chr20: same blocks, markers and budget, three seeds, test scores.
 
     python benchmarks/race.py CHR20 FOLDER [--group dense|bins|ablations] [--budget 46800000] [--patience 0]
-        [--search BUDGET] [--known FOUND] [--seeds 3] [--only NETWORKS] [--jobs 2] [--device cpu] [--write PAGE]
-        [--picture FILE]
+        [--search BUDGET] [--bin-budget BUDGET] [--known FOUND] [--seeds 3] [--only NETWORKS] [--jobs 2]
+        [--device cpu] [--write PAGE] [--picture FILE]
 
 CHR20 holds chr20.fa.gz, peaks/ and markers.tsv. Every network is trained with the recipe `modern` and each of a few
 optimisers and learning rates on a quarter of the budget (or --search); with those of the best validation PR AUC (mean
@@ -13,7 +13,7 @@ intervals, and those of the difference to `hybrid`, from resampled blocks of the
 dense       conv7, dilated, dilated-pool, id-cnn, bilstm, hybrid, judged nucleotide by nucleotide
 bins        networks of one output per 200-bp bin, and dense ones by their means over bins, judged on bins of the same
             test windows. Bin networks learn from all bins of the training windows (but 500 nt at the ends of blocks),
-            as many labelled nucleotides as the others; they read each five times, with its context
+            as many labelled nucleotides as the others, or --bin-budget; they read each five times, with its context
 ablations   hybrid, with one thing changed at a time, as hybrid is trained
 
 Everything goes to FOLDER; run again after an interruption, it goes on. With --patience the networks are trained until
@@ -87,12 +87,17 @@ class Race:
 
     folder: Path
     budget: int
-    trial: int  # the budget of the search
+    bin_budget: int
+    trial: int  # the budget of the search; 0 for a quarter of the other
     patience: int
     device: str
 
+    def nucleotides(self, entrant: Entrant, *, trial: bool) -> int:
+        whole = self.bin_budget if entrant.bins else self.budget
+        return (self.trial or whole // 4) if trial else whole
+
     def run(self, entrant: Entrant, how: Tuned, seed: int, *, trial: bool = False) -> Path:
-        name, size = entrant.name.replace(" ", "-"), f"{(self.trial if trial else self.budget) / 1e6:g}M"
+        name, size = entrant.name.replace(" ", "-"), f"{self.nucleotides(entrant, trial=trial) / 1e6:g}M"
         patience = f"-p{self.patience}" if self.patience and not trial else ""
         return self.folder / f"{name}-{size}{patience}-{how.optimizer}-{how.rate:g}-s{seed}"
 
@@ -100,7 +105,7 @@ class Race:
         """A run, new or gone on with."""
         run = self.run(entrant, how, seed, trial=trial)
         per_step = 100 * 200 if entrant.bins else 2 * 25_000  # nt that are labelled
-        steps = (self.trial if trial else self.budget) // per_step
+        steps = self.nucleotides(entrant, trial=trial) // per_step
         words = ["--epochs", 100, "--max-steps", steps, "--setting", f"optimizer={how.optimizer}"]
         words += ["--learning-rate", how.rate, "--seed", seed, "--device", self.device, "-@", 1]
         words += ["--patience", self.patience] if self.patience and not trial else []
@@ -317,7 +322,8 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--group", choices=("dense", "bins", "ablations"), default="dense")
     parser.add_argument("--budget", type=int, default=46_800_000)
-    parser.add_argument("--search", type=int, metavar="BUDGET", help="of the search; a quarter of the other by default")
+    parser.add_argument("--search", type=int, default=0, metavar="BUDGET", help="of the search, instead of a quarter")
+    parser.add_argument("--bin-budget", type=int, metavar="BUDGET", help="of networks for bins; else as the others")
     parser.add_argument("--known", default="", help="what a search found, as dilated=muon:0.006,conv7=adamw:0.002")
     parser.add_argument("--patience", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=3)
@@ -330,8 +336,8 @@ def main() -> int:
     options.folder.mkdir(parents=True, exist_ok=True)
     bins = options.group == "bins"
     build(options.chr20, options.folder, bins)
-    trial = options.search or options.budget // 4
-    race = Race(options.folder, options.budget, trial, options.patience, options.device)
+    bin_budget = options.bin_budget or options.budget
+    race = Race(options.folder, options.budget, bin_budget, options.search, options.patience, options.device)
     entrants = entrants_of(options.group)
     if options.only:
         entrants = [each for each in entrants if each.name in options.only.split(",")]
@@ -348,6 +354,7 @@ def main() -> int:
     print("\n".join(table(results)))
     if options.write:
         name = f"{options.group}, {'converged' if options.patience else f'{options.budget / 1e6:g} Mnt'}"
+        name += f", {options.only}" if options.only else ""
         put(options.write, f"<!-- made by benchmarks/race.py, {name} -->", table(results))
     if options.picture:
         draw(results, options.picture)
