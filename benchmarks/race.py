@@ -7,19 +7,21 @@
 CHR20 holds chr20.fa.gz, peaks/ and markers.tsv. Every network is trained with the recipe `modern` and each of a few
 optimisers and learning rates on a quarter of the budget (or --search); with those of the best validation PR AUC (mean
 over classes) it is trained anew, with each seed, until it has seen --budget nucleotides (an epoch has 46.8 million).
+FOLDER belongs to one version of the networks: what was trained there is not trained again.
 All are then judged on the test windows, which nothing has seen: class means of PR AUC and ROC AUC, their 95 %
 intervals, and those of the difference to `hybrid`, from resampled blocks of the genome.
 
 dense       conv7, dilated, dilated-pool, id-cnn, bilstm, hybrid, judged nucleotide by nucleotide
 bins        networks of one output per 200-bp bin, and dense ones by their means over bins, judged on bins of the same
-            test windows. Bin networks learn from all bins of the training windows (but 500 nt at the ends of blocks),
+            test windows. Bin networks learn from all bins of the training windows (but 800 nt at the ends of blocks),
             as many labelled nucleotides as the others, or --bin-budget; they read each five times, with its context
-ablations   hybrid, with one thing changed at a time, as hybrid is trained
+ablations   hybrid, with one thing changed at a time, trained as hybrid is; and with the better rate of AdamW
 
 Everything goes to FOLDER; run again after an interruption, it goes on. With --patience the networks are trained until
 they have not improved for so many passes, or have seen the budget; their rates fall as if they saw all of it. The last
-line is the least ratio, over classes, of hybrid's PR AUC to the best other network's; exits 1 when it misses the goal
-(2 at an equal budget, 1.3 with --patience).
+two lines say in which classes hybrid is better than every other outside the 95 % interval of the difference, with every
+seed, and the least ratio, over classes, of hybrid's PR AUC to the best other network's; exits 1 when that misses the
+goal (2 at an equal budget, 1.3 with --patience).
 """
 
 from __future__ import annotations
@@ -74,11 +76,12 @@ class Entrant:
     model: str
     arguments: tuple[str, ...] = ()
     bins: bool = False
-    how: Tuned | None = None
+    tried: tuple[Tuned, ...] = ()  # none: trained as hybrid is
 
 
-SEARCHED = (Tuned("muon", 0.006), Tuned("muon", 0.002), Tuned("adamw", 0.002), Tuned("adamw", 0.0007))
-FOR_BINS = (Tuned("adamw", 0.002), Tuned("adamw", 0.0007), Tuned("adamw", 0.0002))
+MUON = tuple(Tuned("muon", rate) for rate in (0.012, 0.006, 0.002))
+ADAMW = tuple(Tuned("adamw", rate) for rate in (0.005, 0.002, 0.0007))
+FOR_BINS = tuple(Tuned("adamw", rate) for rate in (0.002, 0.0007, 0.0002))
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ class Race:
             words += ["--set", argument]
         data = self.folder / ("bins.h5" if entrant.bins else "dense.h5")
         dilannot("train", data, "-o", run, "--model", entrant.model, *words, "--resume", "-q")
-        print(f"{run.name}: validation {validated(run):.4f}", flush=True)
+        print(f"{run.name}: validation {max(validations(run)):.4f}", flush=True)
         return run
 
     def score(self, run: Path, bins: bool, other: Path | None = None) -> dict[str, Any]:
@@ -133,17 +136,19 @@ def dilannot(*words: object) -> str:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def validated(run: Path) -> float:
-    """The best epoch's validation PR AUC, mean over classes."""
+def validations(run: Path) -> list[float]:
+    """Of each epoch, PR AUC on the validation windows, mean over classes."""
     header, *rows = (line.split(",") for line in (run / "metrics.csv").read_text().splitlines())
     columns = [i for i, name in enumerate(header) if name.startswith("pr_auc_")]
-    return max(fmean(float(row[i]) for i in columns) for row in rows)
+    return [fmean(float(row[i]) for i in columns) for row in rows]
 
 
-def trained_minutes(run: Path) -> float:
-    """Of all epochs, without their validation."""
-    _, *rows = (run / "timing.log").read_text().splitlines()
-    return sum(float(row.split(",")[2]) for row in rows) / 60
+def cost(run: Path) -> tuple[float, float]:
+    """Mnt until the best epoch ended, and minutes of all epochs without their validation."""
+    _, *rows = (line.split(",") for line in (run / "timing.log").read_text().splitlines())
+    found = validations(run)
+    best = found.index(max(found)) + 1
+    return sum(int(row[1]) for row in rows[:best]) / 1e6, sum(float(row[2]) for row in rows) / 60
 
 
 def build(chr20: Path, folder: Path, bins: bool) -> None:
@@ -156,9 +161,14 @@ def build(chr20: Path, folder: Path, bins: bool) -> None:
         starts, splits, length = windows(dense)
         held_out.write_text("".join(f"chr20\t{start}\t{end}\n" for start, end in gaps(starts, length)))
         whole = (*given, "--task", "window", "--all-bins", "--split", "windows", "--exclude", held_out)
-        dilannot("build-data", *whole, "-o", partial_file(binned))
+        dilannot("build-data", *whole, "-o", partial_file(binned), "--force")
         with h5py.File(partial_file(binned), "r+") as file:
-            file["windows/split"][:] = splits[np.searchsorted(starts, file["windows/start"][:], "right") - 1]
+            own = splits[np.searchsorted(starts, file["windows/start"][:], "right") - 1]
+            file["windows/split"][:] = own
+            positives = np.zeros(file["markers/positives"].shape, np.int64)
+            of_label = np.repeat(own, np.diff(file["labels/offsets"][:].astype(np.int64)))
+            np.add.at(positives, (file["labels/marker"][:], of_label), 1)
+            file["markers/positives"][:] = positives
         partial_file(binned).rename(binned)
 
 
@@ -187,14 +197,13 @@ def gaps(starts: NDArray[np.int64], length: int) -> Iterable[tuple[int, int]]:
 
 def search(race: Race, entrants: Sequence[Entrant], pool: ThreadPoolExecutor) -> dict[str, Tuned]:
     """How each is trained best."""
-    tried = {each.name: FOR_BINS if each.bins else SEARCHED for each in entrants}
-    jobs = [(each, how, 0) for each in entrants for how in tried[each.name]]
+    jobs = [(each, how, 0) for each in entrants for how in each.tried]
     list(pool.map(lambda job: race.train(*job, trial=True), jobs))
-    return {each.name: max(tried[each.name], key=partial(_tried, race, each)) for each in entrants}
+    return {each.name: max(each.tried, key=partial(_tried, race, each)) for each in entrants if each.tried}
 
 
 def _tried(race: Race, entrant: Entrant, how: Tuned) -> float:
-    return validated(race.run(entrant, how, 0, trial=True))
+    return max(validations(race.run(entrant, how, 0, trial=True)))
 
 
 @dataclass(frozen=True)
@@ -205,6 +214,7 @@ class Result:
     how: Tuned
     records: list[dict[str, Any]]
     against: list[dict[str, Any]]  # hybrid's records, compared with it
+    mnt: float  # the best weights had learnt from
     minutes: float  # a training took
 
     def mean(self, kind: str, figure: str = "pr_auc") -> float:
@@ -223,6 +233,10 @@ class Result:
         found = [each["differences"][0]["class_differences"][kind]["pr_auc"] for each in self.against]
         return sum(each["low"] > 0 for each in found), len(found)
 
+    def surely_beaten(self, kind: str) -> bool:
+        surely, seeds = self.beaten(kind)
+        return surely == seeds
+
 
 def judge(
     race: Race, entrants: Sequence[Entrant], chosen: dict[str, Tuned], seeds: int, jobs: int, bins: bool
@@ -237,8 +251,8 @@ def judge(
             own = list(pool.map(partial(race.score, bins=bins), runs(entrant)))
             pairs = [] if entrant.name == HOUSE else list(zip(house, runs(entrant), strict=True))
             against = list(pool.map(lambda pair: race.score(pair[0], bins, pair[1]), pairs))
-            minutes = fmean(map(trained_minutes, runs(entrant)))
-            results.append(Result(entrant, chosen[entrant.name], own, against, minutes))
+            mnt, minutes = map(fmean, zip(*map(cost, runs(entrant)), strict=True))
+            results.append(Result(entrant, chosen[entrant.name], own, against, mnt, minutes))
     return results
 
 
@@ -248,13 +262,14 @@ def table(results: Sequence[Result]) -> list[str]:
     rates = results[0].records[0]["class_means"]
     heads = [f"{kind}, {rates[kind]['base_rate']:.4f}" for kind in CLASSES]
     lines = [
-        f"| PR AUC; what a guess gets | {' | '.join(heads)} | hybrid surely better | trained with | minutes |",
-        "|---|" + "---:|" * len(CLASSES) + "---|---|---:|",
+        f"| PR AUC; what a guess gets | {' | '.join(heads)} | hybrid surely better | trained with | Mnt | minutes |",
+        "|---|" + "---:|" * len(CLASSES) + "---|---|---:|---:|",
     ]
     for each in ordered:
         better = ", ".join("{} of {}".format(*each.beaten(kind)) for kind in CLASSES) if each.against else ""
         how = f"{each.how.optimizer} {each.how.rate:g}"
-        lines.append(f"| {each.entrant.name} | {cells(each, 'pr_auc')} | {better} | {how} | {each.minutes:.0f} |")
+        cost = f"{each.mnt:.3g} | {each.minutes:.0f}"
+        lines.append(f"| {each.entrant.name} | {cells(each, 'pr_auc')} | {better} | {how} | {cost} |")
     lines += ["", "| ROC AUC | TFBS | histone | DNase |", "|---|" + "---:|" * len(CLASSES)]
     return lines + [f"| {each.entrant.name} | {cells(each, 'roc_auc')} |" for each in ordered]
 
@@ -301,18 +316,29 @@ def draw(results: Sequence[Result], picture: Path) -> None:
     figure.savefig(picture, dpi=110, metadata={"Software": None})
 
 
-def entrants_of(group: str) -> list[Entrant]:
-    house = Entrant(HOUSE, HOUSE)
+def entrants_of(group: str, only: str | None) -> list[Entrant]:
+    def dense(name: str) -> Entrant:
+        return Entrant(name, name, tried=MUON + ADAMW)
+
     if group == "ablations":
         changed = [Entrant(name, HOUSE, arguments) for name, arguments in ABLATIONS.items()]
-        return [house, *changed, Entrant("AdamW instead of Muon", HOUSE, how=Tuned("adamw", 0.001))]
-    if group == "bins":
-        return [house, Entrant("dilated", "dilated"), *(Entrant(name, name, bins=True) for name in BINS)]
-    return [house, *(Entrant(name, name) for name in DENSE)]
+        everyone = [dense(HOUSE), *changed, Entrant("AdamW instead of Muon", HOUSE, tried=ADAMW)]
+    elif group == "bins":
+        binned = [Entrant(name, name, bins=True, tried=FOR_BINS) for name in BINS]
+        everyone = [dense(HOUSE), dense("dilated"), *binned]
+    else:
+        everyone = [dense(name) for name in (HOUSE, *DENSE)]
+    names = [each.name for each in everyone]
+    if unknown := set(only.split(",") if only else ()) - set(names):
+        sys.exit(f"--only: no {', '.join(sorted(unknown))} among {', '.join(names)}")
+    return [each for each in everyone if not only or each.name in only.split(",")]
 
 
-def found_before(text: str) -> dict[str, Tuned]:
-    pairs = (pair.partition("=")[::2] for pair in text.split(",") if pair)
+def found_before(text: str, entrants: Sequence[Entrant]) -> dict[str, Tuned]:
+    """What --known says of some of these."""
+    pairs = [pair.partition("=")[::2] for pair in text.split(",") if pair]
+    if unknown := {name for name, _ in pairs} - {each.name for each in entrants}:
+        sys.exit(f"--known: no {', '.join(sorted(unknown))} among {', '.join(each.name for each in entrants)}")
     return {name: Tuned(optimizer, float(rate)) for name, how in pairs for optimizer, rate in [how.split(":")]}
 
 
@@ -338,14 +364,11 @@ def main() -> int:
     build(options.chr20, options.folder, bins)
     bin_budget = options.bin_budget or options.budget
     race = Race(options.folder, options.budget, bin_budget, options.search, options.patience, options.device)
-    entrants = entrants_of(options.group)
-    if options.only:
-        entrants = [each for each in entrants if each.name in options.only.split(",")]
-    known = found_before(options.known)
+    entrants = entrants_of(options.group, options.only)
+    known = found_before(options.known, entrants)
     with ThreadPoolExecutor(options.jobs) as pool:
-        searched = [Entrant(HOUSE, HOUSE)] if options.group == "ablations" else entrants
-        tuned = known | search(race, [each for each in searched if each.name not in known], pool)
-        chosen = {each.name: each.how or tuned.get(each.name) or tuned[HOUSE] for each in entrants}
+        tuned = known | search(race, [each for each in entrants if each.name not in known], pool)
+        chosen = {each.name: tuned.get(each.name) or tuned[HOUSE] for each in entrants}
         everything = [(each, chosen[each.name], seed) for each in entrants for seed in range(options.seeds)]
         list(pool.map(lambda job: race.train(*job), everything))
     if HOUSE not in chosen or len(chosen) == 1:
@@ -353,13 +376,15 @@ def main() -> int:
     results = judge(race, entrants, chosen, options.seeds, options.jobs, bins)
     print("\n".join(table(results)))
     if options.write:
-        name = f"{options.group}, {'converged' if options.patience else f'{options.budget / 1e6:g} Mnt'}"
+        name = f"{options.group}, {'up to ' if options.patience else ''}{options.budget / 1e6:g} Mnt"
         name += f", {options.only}" if options.only else ""
         put(options.write, f"<!-- made by benchmarks/race.py, {name} -->", table(results))
     if options.picture:
         draw(results, options.picture)
     found = ratios(results)
     goal = 1.0 if options.group == "ablations" else 1.3 if options.patience else 2.0
+    sure = [kind for kind in CLASSES if all(each.surely_beaten(kind) for each in results if each.against)]
+    print(f"hybrid better than every other, outside the intervals, with every seed: {', '.join(sure) or 'no class'}")
     print("PR AUC of hybrid over the best other: " + ", ".join(f"{kind} {value:.2f}" for kind, value in found.items()))
     print(f"least ratio of PR AUC, {options.group}: {min(found.values()):.2f} (goal {goal:g})")
     return int(min(found.values()) < goal)
