@@ -11,7 +11,7 @@ from typing import Any
 
 from dilannot.data.dataset import Dataset
 from dilannot.errors import DilannotError
-from dilannot.models import build_without_memory, count_parameters, entry, full_arguments
+from dilannot.models import build_without_memory, count_parameters, entry, full_arguments, resolve
 from dilannot.models.arguments import parse_arguments
 from dilannot.models.registry import check_arguments
 from dilannot.run import (
@@ -66,7 +66,7 @@ def plan(
     if old is None:
         check_output(output, force)
     elif has_ended(old):
-        check_settings(old, settings)
+        check_ended(old, settings, model, arguments)
         return f"{output}: this training has ended; nothing is left to do"
     with Dataset(dataset_of(dataset, old)) as data:
         choice, settings = choice_of(data, old, model, arguments, motifs, fresh=False), settings.for_task(data.task)
@@ -110,9 +110,13 @@ def choice_of(
             where=old.folder,
             remedy="give them again with --motifs",
         )
-    typed = arguments if isinstance(arguments, dict) else parse_arguments(old.model, arguments)
-    check_arguments(old.model, typed)
-    return Choice(old.model, full_arguments(old.model, old.arguments | typed), [], None)
+    return Choice(old.model, full_arguments(old.model, old.arguments | _typed(old.model, arguments)), [], None)
+
+
+def _typed(model: str, arguments: dict[str, Any] | Sequence[str]) -> dict[str, Any]:
+    typed = arguments if isinstance(arguments, dict) else parse_arguments(model, arguments)
+    check_arguments(model, typed)
+    return typed
 
 
 def check_output(output: Path, force: bool) -> None:
@@ -247,16 +251,24 @@ def asked_settings(
     return recorded_settings(old).changed(given)
 
 
-def check_settings(run: Run, settings: Settings | None) -> None:
-    """Refuse other settings than a run was trained with.
+def check_ended(
+    run: Run, settings: Settings | None, model: str | None, arguments: dict[str, Any] | Sequence[str]
+) -> None:
+    """Refuse another network or other settings than a run was trained with, as far as they are given.
 
     Raises
     ------
     DilannotError
         The first that differs.
     """
-    new = run.settings if settings is None else settings.for_task(run.output).as_dict()
-    _compare(run, run.settings, new)
+    name = run.model if model is None else resolve(model)
+    _compare(run, {"model": run.model}, {"model": name})
+    if arguments:
+        if run.code is not None and model is None:
+            run_kept_code(run.folder / CODE, run.code["sha256"], trust_code=False)
+        _compare(run, run.arguments, full_arguments(name, run.arguments | _typed(name, arguments)))
+    if settings is not None:
+        _compare(run, run.settings, settings.for_task(run.output).as_dict())
 
 
 def _check_names(output: Path) -> None:

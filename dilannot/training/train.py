@@ -25,9 +25,9 @@ from dilannot.training.prepare import (
     begin_run,
     begun,
     check_dataset,
+    check_ended,
     check_output,
     check_same,
-    check_settings,
     choice_of,
     dataset_of,
     go_on,
@@ -99,7 +99,7 @@ def train(
         old = begun(output) if resume else None
         ranks.wait()  # none of them has written yet
         if old is not None and has_ended(old):
-            check_settings(old, settings)
+            check_ended(old, settings, model, arguments)
             progress.say(f"{output}: this training has ended; nothing is left to do")
             ranks.first_does(lambda: sweep(output))
             return old

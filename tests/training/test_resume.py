@@ -259,6 +259,14 @@ def test_what_has_ended_stays_as_it_is(cli: Cli, dense: Path, tmp_path: Path) ->
     again = cli(*command)
     assert again.code == 0
     assert f"{run}: this training has ended; nothing is left to do" in again.err
+    for other, message in (
+        (("--model", "dilated"), "began with model = hybrid, not dilated"),
+        (("--set", "hidden=7"), "began with hidden = 64, not 7"),
+        (("--seed", 1), "began with seed = 0, not 1"),
+    ):
+        refused = cli(*command, *other)
+        assert refused.code == 1
+        assert message in refused.err
     assert [(path.name, path.stat().st_mtime_ns) for path in sorted(run.iterdir())] == before
 
 
