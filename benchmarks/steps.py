@@ -60,7 +60,7 @@ def measure(name: str, device: torch.device, repeats: int) -> dict[str, Any]:
     positions = length if chosen.output == "dense" else 1
     mask = torch.ones(batch, positions, dtype=torch.bool)
     made = Batch({"sequence": sequence}, labels(batch, markers, positions), mask).to(device)
-    optimizer = make_optimizer(network, Settings(optimizer="adamw"))
+    optimizer = make_optimizer(network, Settings(optimizer="adamw").for_task("dense"))
     objective = Objective(network, chosen.inputs)
     times = []
     for _ in range(repeats + 1):

@@ -92,7 +92,7 @@ def steppers(
     wanted, criterion = dense(batch, markers), nn.BCEWithLogitsLoss()
     optimizers = {
         "plain": torch.optim.Adam(plain.parameters()),
-        "ours": make_optimizer(ours, Settings(optimizer="adamw")),
+        "ours": make_optimizer(ours, Settings(optimizer="adamw").for_task("dense")),
     }
     objective, count = Objective(ours, ["sequence"]), batch.mask.numel() * markers
 

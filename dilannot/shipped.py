@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dilannot.errors import DilannotError
+from dilannot.run import RECORD
 
 FOLDER = Path(__file__).parent / "trained" / "hg19-chr20"
 CARD = FOLDER / "MODEL_CARD.md"
@@ -37,11 +38,11 @@ def run_and_genome(run: Path | None, genome: Path | None) -> tuple[Path, Path | 
         run, genome = None, run
     if run is not None:
         return run, genome, False
-    if _OWN.is_dir():
+    if (_OWN / RECORD).exists():
         return _OWN, genome, False
     if genome is None:
         raise DilannotError(
-            "no run/ here, and no genome for the network that comes with dilannot",
+            "no run in run/ here, and no genome for the network that comes with dilannot",
             remedy="give a genome, as in dilannot annotate hg19.fa, or train a network first",
         )
     return FOLDER, genome, True

@@ -35,6 +35,8 @@ def test_what_is_named_is_taken(here: Path) -> None:
 
 def test_a_lone_genome_gets_the_run_here(here: Path) -> None:
     Path("run").mkdir()
+    assert run_and_genome(FASTA, None) == (FOLDER, FASTA, True), "some other folder of that name"
+    Path("run/run.json").touch()
     assert run_and_genome(FASTA, None) == (Path("run"), FASTA, False)
     assert run_and_genome(None, None) == (Path("run"), None, False)
 
@@ -48,7 +50,7 @@ def test_a_run_that_nobody_named_is_named(here: Path, cli: Cli) -> None:
 
 def test_without_a_run_it_is_the_one_that_comes_with_dilannot(here: Path) -> None:
     assert run_and_genome(FASTA, None) == (FOLDER, FASTA, True)
-    with pytest.raises(DilannotError, match="no run/ here, and no genome"):
+    with pytest.raises(DilannotError, match="no run in run/ here, and no genome"):
         run_and_genome(None, None)
 
 

@@ -119,7 +119,7 @@ class Sum(nn.Module):
 
     def __init__(self, *branches: Sequence[nn.Module]) -> None:
         super().__init__()
-        if any(getattr(next(leaves(branch), None), "inplace", False) for branch in branches):
+        if any(_begins_in_place(branch) for branch in branches):
             raise ValueError("a chain of a sum begins in place: the others would read what it wrote")
         self.branches = nn.ModuleList(nn.Sequential(*branch) for branch in branches)
 
@@ -150,6 +150,12 @@ class BothStrands(nn.Module):
         made: Tensor = self.chain(torch.cat([sequence, sequence.flip(1, 2)]))
         here, there = made.chunk(2)
         return here + there.flip(2)
+
+
+def _begins_in_place(layers: Sequence[nn.Module]) -> bool:
+    """Dropout, which gives its input itself in prediction, counts as nothing."""
+    working = (layer for layer in leaves(layers) if not isinstance(layer, nn.Dropout | nn.Identity))
+    return bool(getattr(next(working, None), "inplace", False))
 
 
 def leaves(layers: Sequence[nn.Module]) -> Iterator[nn.Module]:

@@ -18,7 +18,7 @@ from dilannot.errors import DilannotError
 from dilannot.models import build_without_memory, count_parameters, entry, full_arguments, resolve
 from dilannot.models.arguments import parse_arguments
 from dilannot.training.grids import GRIDS, SEARCHED, check_grid, published_grid, usual_space
-from dilannot.training.network import DEFAULT_MODELS, Choice, choose
+from dilannot.training.network import Choice, choose, default_model
 from dilannot.training.prepare import check_dataset, total_steps
 from dilannot.training.proposals import FromGrid, FromOptuna, Proposer
 from dilannot.training.recipes import recipe, resolve_settings
@@ -108,7 +108,7 @@ class Asked:
             "code": code.sha256 if code else None,
             "motifs": self.choice.motif_record(),
             "arguments": self.choice.arguments,
-            "settings": self.settings.as_dict(),
+            "settings": self.settings_of({}).as_dict(),
             "by": self.by,
             "prune": self.prune,
             "axes": self.space.record(),
@@ -155,13 +155,17 @@ class Asked:
         code = entry(self.choice.model).code
         return str(path) in {str(self.dataset), str(self.motifs), str(code.path if code else None)} - {"None"}
 
+    def settings_of(self, values: Mapping[str, Any]) -> Settings:
+        """How a trial trains: what its optimiser and task decide follows from its values."""
+        return self.settings.changed(values).for_task(self.task)
+
     def command(self, trial: Trial) -> str:
         """What trains with the values of a trial."""
         words = ["dilannot", "train", str(self.dataset), "--model", self.model or self.choice.model]
         words += ["--motifs", str(self.motifs)] if self.motifs else []
         for name, value in (self.arguments | trial.arguments).items():
             words += ["--set", f"{name}={written(value)}"]
-        settings = self.settings.changed(trial.settings).as_dict()
+        settings = self.settings_of(trial.settings).as_dict()
         usual = recipe(self.settings.recipe).for_task(self.task).as_dict()
         words += ["--recipe", self.settings.recipe] if self.settings.recipe != "modern" else []
         for name, value in settings.items():
@@ -196,12 +200,12 @@ def ask(
     if grid is not None and space is not None:
         raise DilannotError("a grid is searched, or a space", where="--space", remedy="leave one of them out")
     with Dataset(dataset) as data:
-        model = model or (SEARCHED if grid in GRIDS else DEFAULT_MODELS)[data.task]
+        settings = settings or resolve_settings()
+        model = model or (SEARCHED[data.task] if grid in GRIDS else default_model(data.task, settings))
         name = resolve(model)
         given = arguments if isinstance(arguments, dict) else parse_arguments(name, arguments)
         choice = choose(data, model, given, motifs)
-        settings = (settings or resolve_settings()).for_task(data.task)
-        check_dataset(data, settings)
+        check_dataset(data, settings.for_task(data.task))
         if not data.positives[:, SPLITS.index("validation")].any():
             raise DilannotError(
                 "no marker has positives in the validation split", where=dataset, remedy="trials could not be compared"
@@ -248,9 +252,10 @@ def _proposer(grid: str | None, space: Space, seed: int, trials: int | None) -> 
 def _steps(data: Dataset, settings: Settings, space: Space) -> tuple[int, int]:
     """Of the shortest trial and of the longest."""
     axes = [axis for axis in space.axes if axis.setting and axis.name in ("epochs", "max_steps", "batch_size")]
+    names = [axis.name for axis in axes]
     ends = [axis.choices if axis.range is None else (axis.range.low, axis.range.high) for axis in axes]
     found = [
-        total_steps(data, settings.changed(dict(zip((axis.name for axis in axes), values, strict=True))))
+        total_steps(data, settings.changed(dict(zip(names, values, strict=True))).for_task(data.task))
         for values in product(*ends)
     ]
     return min(found), max(found)

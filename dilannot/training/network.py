@@ -21,9 +21,14 @@ from dilannot.models.registry import check_arguments
 from dilannot.predict import predicting
 from dilannot.progress import Progress
 from dilannot.training.initial import start_as_published
-from dilannot.training.settings import Initial
+from dilannot.training.settings import Initial, Settings
 
 DEFAULT_MODELS = {"dense": "hybrid", "window": "deepsea"}
+
+
+def default_model(task: str, settings: Settings) -> str:
+    """The network where none is named: a published one where weights are to start as those of the sources did."""
+    return "dilated" if task == "dense" and settings.initial == "published" else DEFAULT_MODELS[task]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,7 @@ class Choice:
 
 def choose(
     data: Dataset,
-    model: str | None = None,
+    model: str,
     arguments: dict[str, Any] | Sequence[str] = (),
     motif_file: Path | None = None,
 ) -> Choice:
@@ -99,7 +104,7 @@ def choose(
     data
         The dataset.
     model
-        Registered name or FILE.py:CLASS; the task's own of `DEFAULT_MODELS` without it.
+        Registered name or FILE.py:CLASS.
     arguments
         Constructor arguments where they are not the defaults, or NAME=VALUE texts.
     motif_file
@@ -110,7 +115,7 @@ def choose(
     DilannotError
         No such network or argument, one for other data, or motifs that are missing or of no use.
     """
-    model = resolve(model or DEFAULT_MODELS[data.task])
+    model = resolve(model)
     chosen = entry(model)
     if data.task != chosen.output:
         raise DilannotError(

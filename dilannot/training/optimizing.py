@@ -15,9 +15,13 @@ from dilannot.training.settings import Settings
 def make_optimizer(network: nn.Module, settings: Settings) -> torch.optim.Optimizer:
     """The optimiser of the settings; its rate is set before every step. Only matrices and filters decay.
 
-    Settings that were made for no task are taken as those for dense datasets.
+    Raises
+    ------
+    ValueError
+        Settings that were made for no task (`Settings.for_task`).
     """
-    settings = settings.for_task("dense")
+    if settings.optimizer == "auto":
+        raise ValueError("settings of no task yet")
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     groups = [
         {"params": [each for each in learning if each.dim() > 1], "weight_decay": settings.weight_decay},

@@ -26,7 +26,7 @@ from dilannot.run import (
     evaluations,
     read_run,
 )  # fmt: skip
-from dilannot.training.network import Choice, choose
+from dilannot.training.network import Choice, choose, default_model
 from dilannot.training.recipes import resolve_settings
 from dilannot.training.settings import Settings
 from dilannot.trust import keep_code, run_kept_code
@@ -69,7 +69,8 @@ def plan(
         check_ended(old, settings, model, arguments)
         return f"{output}: this training has ended; nothing is left to do"
     with Dataset(dataset_of(dataset, old)) as data:
-        choice, settings = choice_of(data, old, model, arguments, motifs, fresh=False), settings.for_task(data.task)
+        settings = settings.for_task(data.task)
+        choice = choice_of(data, old, model, arguments, motifs, settings, fresh=False)
         check_dataset(data, settings)
         if old is not None:
             check_same(old, record_of(data, output, choice, settings))
@@ -96,12 +97,21 @@ def choice_of(
     model: str | None,
     arguments: dict[str, Any] | Sequence[str],
     motifs: Path | None,
+    settings: Settings,
     *,
     fresh: bool,
 ) -> Choice:
     """What is asked for; what is not said is as it was begun."""
     if old is None or model is not None or motifs:
-        return choose(data, model, arguments, motifs)
+        usual = default_model(data.task, settings) if old is None else old.model
+        choice = choose(data, model or usual, arguments, motifs)
+        if settings.initial == "published" and choice.arguments.get("known_motifs"):
+            raise DilannotError(
+                f"model {choice.model!r} starts from known motifs, not as published",
+                where="--recipe",
+                remedy="give --setting initial=base-rates, or --set known_motifs=false",
+            )
+        return choice
     if old.code is not None:
         run_kept_code(old.folder / CODE, old.code["sha256"], trust_code=False)
     if fresh and old.motifs:

@@ -122,6 +122,8 @@ class Settings:
         for name in values:
             if name not in TYPES:
                 raise DilannotError(f"no setting {name!r}{near(name, TYPES)}", where="--setting")
+        if values.get("learning_rate") == 0:
+            raise DilannotError("is above 0; leave it out for the optimiser's own", where="learning_rate")
         return replace(self, **{name: _typed(name, value) for name, value in values.items()})
 
     def as_dict(self) -> dict[str, Any]:

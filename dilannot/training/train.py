@@ -109,8 +109,8 @@ def train(
         if resume and not going_on:
             progress.say(f"{output}: {'no checkpoint yet' if old else 'no training yet'}; beginning")
         data = stack.enter_context(Dataset(dataset_of(dataset, old)))
-        choice = choice_of(data, old, model, arguments, motifs, fresh=not going_on)
         settings = _settings(data, old, settings)
+        choice = choice_of(data, old, model, arguments, motifs, settings, fresh=not going_on)
         check_dataset(data, settings, ranks.count)
         run = record_of(data, output, choice, settings)
         run = run if old is None else check_same(old, run)

@@ -211,7 +211,7 @@ class _Worker:
         folder = trial.folder(self.output)
         try:
             trial = replace(trial, parameters=self.asked.parameters(trial))
-            settings = self.asked.settings.changed(trial.settings)
+            settings = self.asked.settings_of(trial.settings)
         except DilannotError as error:
             return self._failed(trial, error.problem)
         try:

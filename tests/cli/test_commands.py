@@ -156,7 +156,7 @@ def bad_calls() -> list[tuple[list[str], int, str]]:
         (["plot", "R", "-o", "none/p.png"], 3, r"mkdir -p none"),
         (["compare", "none"], 1, r"none: run folder not found"),
         (["compare", "R"], 1, r"model: has not finished an epoch"),
-        (["annotate"], 1, r"no run/ here, and no genome for the network that comes with dilannot"),
+        (["annotate"], 1, r"no run in run/ here, and no genome for the network that comes with dilannot"),
         (["annotate", "G", "G"], 1, r"is a file, not a run folder"),
         (["annotate", "R", "-r", "1"], 1, r"region 1: no contig '1' in the genome \(did you mean 'chr1'"),
         (["annotate", "R", "-r", "chr1:5"], 1, r"type chr1:5-5"),

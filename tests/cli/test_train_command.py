@@ -41,15 +41,20 @@ def test_options_go_over_the_file_and_the_file_over_the_recipe(cli: Cli, dataset
     assert (place / "again" / "best.safetensors").read_bytes() == (place / "run" / "best.safetensors").read_bytes()
 
 
-def test_a_dry_run_names_the_recipe(cli: Cli, dataset: Path, place: Path) -> None:
+def test_a_dry_run_names_the_recipe_and_its_network(cli: Cli, dataset: Path, place: Path) -> None:
     result = cli("train", dataset, "--dry-run", "--recipe", "crnn")
+    assert result.out.startswith("hybrid, ")
     assert "35 epochs of recipe crnn" in result.out
+    assert cli("train", dataset, "--dry-run", "--recipe", "gupta").out.startswith("dilated, ")
+    bare = ("--recipe", "gupta", "--model", "hybrid", "--set", "known_motifs=false")
+    assert cli("train", dataset, "--dry-run", *bare).out.startswith("hybrid, ")
     assert not (place / "run").exists()
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (("--recipe", "gupta", "--model", "hybrid"), "model 'hybrid' starts from known motifs, not as published"),
         (("--recipe", "gutpa"), "no recipe 'gutpa' (did you mean 'gupta'?)"),
         (("--setting", "optimiser=sgd"), "no setting 'optimiser' (did you mean 'optimizer'?)"),
         (("--setting", "optimizer=lion"), "optimizer: is one of auto, muon, adamw, adam, rmsprop, sgd (got 'lion')"),

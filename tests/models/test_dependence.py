@@ -192,5 +192,7 @@ def test_blocks_are_taken_apart() -> None:
 def test_chains_of_a_sum_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="begins in place"):
         Sum([], [nn.ReLU(inplace=True), nn.Conv1d(3, 3, 1)])
+    with pytest.raises(ValueError, match="begins in place"):
+        Sum([], [nn.Dropout(0.1), nn.ReLU(inplace=True), nn.Conv1d(3, 3, 1)])
     with pytest.raises(ValueError, match="the chains of a sum make 8 and 10 positions of 10"):
         length_after(Sum([], [nn.Conv1d(3, 3, 3)]), 10)

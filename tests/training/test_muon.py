@@ -50,7 +50,7 @@ def test_a_step_is_as_large_as_those_of_adamw() -> None:
 
 def test_embeddings_norms_and_the_last_layer_are_no_matrices() -> None:
     network = build("dilated", 3)
-    optimizer = make_optimizer(network, Settings(optimizer="muon"))
+    optimizer = make_optimizer(network, Settings(optimizer="muon").for_task("dense"))
     named = {id(parameter): name for name, parameter in network.named_parameters()}
     orthogonal_ones = {
         named[id(each)] for group in optimizer.param_groups if group["orthogonal"] for each in group["params"]

@@ -70,6 +70,7 @@ def test_texts_are_read_as_numbers_where_they_are_numbers() -> None:
         ({"epochs": 2.5}, "epochs: is a whole number"),
         ({"epochs": True}, "epochs: is a whole number"),
         ({"learning_rate": -0.1}, "learning_rate: is "),
+        ({"learning_rate": 0.0}, "learning_rate: is above 0"),
         ({"learning_rate": math.nan}, "learning_rate: is "),
         ({"learning_rate": "fast"}, "learning_rate: is a number"),
         ({"optimizer": "adma"}, "optimizer: is one of auto, muon, adamw, adam, rmsprop, sgd"),
@@ -125,7 +126,7 @@ def test_other_schedules_stay_where_they_are(schedule: Any) -> None:
 def test_only_matrices_and_filters_decay() -> None:
     network = nn.Sequential(nn.Conv1d(2, 3, 4), nn.BatchNorm1d(3), nn.Linear(3, 2))
     network[2].bias.requires_grad_(False)
-    decaying, others = make_optimizer(network, Settings(weight_decay=0.5)).param_groups
+    decaying, others = make_optimizer(network, Settings(weight_decay=0.5).for_task("window")).param_groups
     assert [tuple(each.shape) for each in decaying["params"]] == [(3, 2, 4), (2, 3)]
     assert [tuple(each.shape) for each in others["params"]] == [(3,)] * 3
     assert (decaying["weight_decay"], others["weight_decay"]) == (0.5, 0.0)
@@ -135,7 +136,7 @@ def test_only_matrices_and_filters_decay() -> None:
     ("name", "expected"), [("adamw", torch.optim.AdamW), ("muon", Muon), ("adam", torch.optim.Adam), ("rmsprop", torch.optim.RMSprop), ("sgd", torch.optim.SGD)]
 )  # fmt: skip
 def test_the_optimizer_is_the_one_asked_for(name: Any, expected: type) -> None:
-    optimizer = make_optimizer(nn.Linear(2, 2), Settings(optimizer=name))
+    optimizer = make_optimizer(nn.Linear(2, 2), Settings(optimizer=name).for_task("window"))
     assert type(optimizer) is expected
     assert all(group["lr"] > 0 for group in optimizer.param_groups)
 

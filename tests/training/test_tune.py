@@ -32,6 +32,7 @@ from dilannot.history import read_history
 from dilannot.progress import Silent
 from dilannot.run import read_run
 from dilannot.training import tune as tuning
+from dilannot.training.asked import ask
 from dilannot.training.loop import Loop
 from dilannot.training.pruning import GRACE, LEAST, may_be_pruned
 from dilannot.training.settings import Settings
@@ -238,6 +239,18 @@ def test_where_no_network_is_named_a_published_grid_searches_dilated(dataset: Pa
         found = tune(dataset, tmp_path / model, grid=given, arguments=arguments, trials=1, settings=once, device="cpu")
         assert found.model == model
         assert read_run(tmp_path / model / "best").model == model
+
+
+def test_every_optimizer_of_a_search_has_its_own_rate(dataset: Path, tmp_path: Path) -> None:
+    """Unless one is given."""
+    grid = written(tmp_path, '[settings]\noptimizer = ["muon", "adamw", "sgd"]\n')
+    for given, rates in (
+        ({"learning_rate": 0.0}, {"muon": 0.006, "adamw": 0.002, "sgd": 0.1}),
+        ({"learning_rate": 0.01}, {"muon": 0.01, "adamw": 0.01, "sgd": 0.01}),
+    ):
+        asked = ask(dataset, model="dilated", arguments=THIN, grid=grid, settings=replace(SHORT, **given))
+        found = [asked.settings_of(asked.space.point(asked.space.values(at)).settings) for at in range(3)]
+        assert {each.optimizer: each.learning_rate for each in found} == rates
 
 
 def test_a_dataset_without_positives_to_rank_is_refused(
