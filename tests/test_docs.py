@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from conftest import REPOSITORY, Inputs, make_run
@@ -16,6 +17,7 @@ from dilannot.data import schema
 from dilannot.formats.calls import COLUMNS
 from dilannot.run import FILES
 from dilannot.tracks import read_manifest
+from dilannot.training.settings import TYPES, Settings
 
 DOCS = REPOSITORY / "docs"
 PAGES = [
@@ -47,6 +49,25 @@ def test_options_in_how_to_pages_exist(name: str) -> None:
     page = (DOCS / "how-to" / f"{name}.md").read_text()
     known = {option for command in cli.commands.values() for parameter in command.params for option in parameter.opts}
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page)) <= known | {"--help"}
+
+
+def test_the_page_on_training_gives_the_settings_of_modern() -> None:
+    """Those that are numbers, words, or none; every optimiser, schedule and start is named."""
+    page = (DOCS / "how-to" / "train.md").read_text()
+    settings, checked = Settings(), set()
+    for names, given in re.findall(r"^\| ((?:`[a-z0-9_]+`(?:, )?)+) \| ([^|]+) \|", page, re.MULTILINE):
+        names = re.findall(r"`([a-z0-9_]+)`", names)
+        if not set(names) <= TYPES.keys():
+            continue
+        checked |= set(names)
+        shown = given.replace("`", "").split(", ")
+        assert shown == [
+            f"{getattr(settings, name):g}" if TYPES[name] is float else str(getattr(settings, name)) for name in names
+        ]
+    assert {"optimizer", "warmup", "clip", "l1", "initial"} <= checked
+    for name in ("optimizer", "schedule", "initial", "watch", "precision"):
+        for choice in get_args(TYPES[name]):
+            assert f"`{choice}`" in page or f"`--setting {name}={choice}`" in page, choice
 
 
 def test_the_format_page_names_every_array() -> None:
