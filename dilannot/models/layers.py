@@ -123,14 +123,11 @@ class BatchNorm(nn.BatchNorm1d):
         return super().forward(features)
 
     def _over_all(self, features: Tensor) -> Tensor:
-        normed: Tensor
         weight = features.new_ones(self.num_features) if self.weight is None else self.weight
         bias = features.new_zeros(self.num_features) if self.bias is None else self.bias
-        normed, mean, variance, total = _BatchNormOverRanks.apply(  # type: ignore[no-untyped-call]
-            features, weight, bias, self.eps
-        )
+        statistics = mean, variance, total = _statistics(features)
         self._remember(mean, variance * (total / (total - 1).clamp(min=1)))
-        return normed
+        return _norm_over_ranks(features, statistics, weight, bias, self.eps)
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor) -> None:
@@ -155,7 +152,7 @@ class BatchRenorm(BatchNorm):
         if not self.training or self.running_mean is None or self.running_var is None:
             return super().forward(features)
         with torch.no_grad():
-            mean, variance, total = _statistics(features)
+            statistics = mean, variance, total = _statistics(features)
             mean, variance = mean.to(self.running_mean.dtype), variance.to(self.running_mean.dtype)
             if self.num_batches_tracked is not None:
                 self.num_batches_tracked += 1
@@ -169,8 +166,7 @@ class BatchRenorm(BatchNorm):
             shift = ((mean - self.running_mean) / spread).clamp(-5 * trust, 5 * trust)
         weight, bias = self.weight * scale, self.bias + self.weight * shift
         if is_shared():
-            normed: Tensor = _BatchNormOverRanks.apply(features, weight, bias, self.eps)[0]  # type: ignore[no-untyped-call]
-            return normed
+            return _norm_over_ranks(features, statistics, weight, bias, self.eps)
         return nn.functional.batch_norm(features, None, None, weight, bias, True, 0.0, self.eps)
 
 
@@ -186,7 +182,11 @@ def norm_over_all(network: nn.Module) -> None:
             layer.__class__ = BatchNorm
 
 
-def _statistics(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+Statistics = tuple[Tensor, Tensor, Tensor]
+
+
+@torch.no_grad()
+def _statistics(features: Tensor) -> Statistics:
     """Mean, variance and number of positions of each channel, (C,) doubles, over the batches of all processes."""
     mean, variance = (each.double() for each in torch.batch_norm_update_stats(features, None, None, 0.0))
     # Merged in double precision: a float32 would lose a variance that is small beside the mean.
@@ -199,6 +199,11 @@ def _statistics(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return mean, (parts[1] / total - mean.square()).clamp_(min=0), total
 
 
+def _norm_over_ranks(features: Tensor, statistics: Statistics, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    normed: Tensor = _BatchNormOverRanks.apply(features, *statistics, weight, bias, eps)  # type: ignore[no-untyped-call]
+    return normed
+
+
 class _BatchNormOverRanks(torch.autograd.Function):
     """(N, C, L) or (N, C), with torch's own kernels: each process goes over its part, and C sums are exchanged.
 
@@ -207,22 +212,20 @@ class _BatchNormOverRanks(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, eps: float
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        mean, variance, total = _statistics(features)
+        ctx: Any, features: Tensor, mean: Tensor, variance: Tensor, total: Tensor, weight: Tensor, bias: Tensor,
+        eps: float,
+    ) -> Tensor:  # fmt: skip
         as_float, inverse = mean.to(weight.dtype), torch.rsqrt(variance + eps).to(weight.dtype)
         ctx.save_for_backward(features, weight, as_float, inverse, total)
         ctx.eps = eps
-        ctx.mark_non_differentiable(mean, variance, total)
         spread = variance.to(weight.dtype)
-        normed = torch.batch_norm(features, weight, bias, as_float, spread, False, 0.0, eps, False)
-        return normed, mean, variance, total
+        return torch.batch_norm(features, weight, bias, as_float, spread, False, 0.0, eps, False)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         features, weight, mean, inverse, total = ctx.saved_tensors
         _, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
-            gradients[0], features, weight, None, None, mean, inverse, True, ctx.eps, [False, True, True]
+            gradient, features, weight, None, None, mean, inverse, True, ctx.eps, [False, True, True]
         )
         sums = torch.stack([of_weight, of_bias]).double()
         distributed.all_reduce(sums)
@@ -233,4 +236,5 @@ class _BatchNormOverRanks(torch.autograd.Function):
         offset = -scale * from_bias - slope * mean.double()
         shape = (-1,) + (1,) * (features.dim() - 2)
         a, b, c = (each.to(weight.dtype).view(shape) for each in (scale, slope, offset))
-        return torch.addcmul(c, features, b).addcmul_(gradients[0], a).to(features.dtype), of_weight, of_bias, None
+        of_features = torch.addcmul(c, features, b).addcmul_(gradient, a).to(features.dtype)
+        return of_features, None, None, None, of_weight, of_bias, None
