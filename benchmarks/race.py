@@ -342,7 +342,28 @@ def found_before(text: str, entrants: Sequence[Entrant]) -> dict[str, Tuned]:
     return {name: Tuned(optimizer, float(rate)) for name, how in pairs for optimizer, rate in [how.split(":")]}
 
 
-def main() -> int:
+def train_all(
+    race: Race, entrants: Sequence[Entrant], known: dict[str, Tuned], seeds: int, jobs: int
+) -> dict[str, Tuned]:
+    """Search, then train with every seed; how each was trained."""
+    with ThreadPoolExecutor(jobs) as pool:
+        tuned = known | search(race, [each for each in entrants if each.name not in known], pool)
+        chosen = {each.name: tuned.get(each.name) or tuned[HOUSE] for each in entrants}
+        everything = [(each, chosen[each.name], seed) for each in entrants for seed in range(seeds)]
+        list(pool.map(lambda job: race.train(*job), everything))
+    return chosen
+
+
+def conclude(results: Sequence[Result], group: str, goal: float) -> int:
+    found = ratios(results)
+    sure = [kind for kind in CLASSES if all(each.surely_beaten(kind) for each in results if each.against)]
+    print(f"hybrid better than every other, outside the intervals, with every seed: {', '.join(sure) or 'no class'}")
+    print("PR AUC of hybrid over the best other: " + ", ".join(f"{kind} {value:.2f}" for kind, value in found.items()))
+    print(f"least ratio of PR AUC, {group}: {min(found.values()):.2f} (goal {goal:g})")
+    return int(min(found.values()) < goal)
+
+
+def asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("chr20", type=Path)
     parser.add_argument("folder", type=Path)
@@ -358,7 +379,11 @@ def main() -> int:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--write", type=Path)
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    options = asked()
     options.folder.mkdir(parents=True, exist_ok=True)
     bins = options.group == "bins"
     build(options.chr20, options.folder, bins)
@@ -366,11 +391,7 @@ def main() -> int:
     race = Race(options.folder, options.budget, bin_budget, options.search, options.patience, options.device)
     entrants = entrants_of(options.group, options.only)
     known = found_before(options.known, entrants)
-    with ThreadPoolExecutor(options.jobs) as pool:
-        tuned = known | search(race, [each for each in entrants if each.name not in known], pool)
-        chosen = {each.name: tuned.get(each.name) or tuned[HOUSE] for each in entrants}
-        everything = [(each, chosen[each.name], seed) for each in entrants for seed in range(options.seeds)]
-        list(pool.map(lambda job: race.train(*job), everything))
+    chosen = train_all(race, entrants, known, options.seeds, options.jobs)
     if HOUSE not in chosen or len(chosen) == 1:
         return 0  # one to compare with is still to come
     results = judge(race, entrants, chosen, options.seeds, options.jobs, bins)
@@ -381,13 +402,7 @@ def main() -> int:
         put(options.write, f"<!-- made by benchmarks/race.py, {name} -->", table(results))
     if options.picture:
         draw(results, options.picture)
-    found = ratios(results)
-    goal = 1.0 if options.group == "ablations" else 1.3 if options.patience else 2.0
-    sure = [kind for kind in CLASSES if all(each.surely_beaten(kind) for each in results if each.against)]
-    print(f"hybrid better than every other, outside the intervals, with every seed: {', '.join(sure) or 'no class'}")
-    print("PR AUC of hybrid over the best other: " + ", ".join(f"{kind} {value:.2f}" for kind, value in found.items()))
-    print(f"least ratio of PR AUC, {options.group}: {min(found.values()):.2f} (goal {goal:g})")
-    return int(min(found.values()) < goal)
+    return conclude(results, options.group, 1.0 if options.group == "ablations" else 1.3 if options.patience else 2.0)
 
 
 if __name__ == "__main__":
