@@ -68,6 +68,19 @@ def test_one_command_gives_a_newcomer_real_tracks(here: Path, cli: Cli) -> None:
         assert row["pr_auc"] > 8 * row["base_rate"], row
 
 
+def test_its_own_scores_stay(here: Path, cli: Cli) -> None:
+    """Judged anew without a name for the files, it leaves them here."""
+    before = {path.name: path.read_bytes() for path in FOLDER.iterdir()}
+    fasta, peaks = str(EXAMPLES / "chr20.fa.gz"), str(EXAMPLES / "peaks")
+    result = cli("build-data", fasta, peaks, "-o", "d.h5", "--markers", "K562|CTCF|None", "-q")
+    assert result.code == 0, result.err
+    result = cli("evaluate", FOLDER, "d.h5", "--markers", "K562|CTCF|None", "--device", "cpu", "-q")
+    assert result.code == 0, result.err
+    (row,) = json.loads(Path("evaluation-test-on-d-markers.json").read_text())["markers"]
+    assert row["marker"] == "K562|CTCF|None"
+    assert {path.name: path.read_bytes() for path in FOLDER.iterdir()} == before
+
+
 def test_the_card_says_what_is_there() -> None:
     run, found, card = read_run(FOLDER), json.loads((FOLDER / "evaluation-test.json").read_text()), CARD.read_text()
     weights = load_network(run)

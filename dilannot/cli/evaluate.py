@@ -103,6 +103,7 @@ def command(
     from dilannot.evaluate.tracks.evaluate import evaluate_tracks
     from dilannot.evaluate.written import check_files, write_evaluation
     from dilannot.run import read_run
+    from dilannot.shipped import FOLDER
 
     _check_usage(run, tracks, peaks, others)
     check_thresholds(values["thresholds"], probabilities=tracks is None)
@@ -112,7 +113,8 @@ def command(
         default = Path(f"evaluation-{tracks.resolve().name}")
     else:
         other = other_dataset(read_run(run), dataset)  # before its folder is found lacking
-        default = run / protocol.file_name(others, other, weights)
+        name = protocol.file_name(others, other, weights)
+        default = Path(name) if run.resolve() == FOLDER.resolve() else run / name  # its own scores stay
     table, record = check_files(output or default, list(drawn), force)
     options.set_threads(threads)
     if tracks is not None:
