@@ -1,6 +1,6 @@
 """The whole way on a whole chromosome: build-data, one epoch of train, annotate it all; time, memory, size.
 
-    python benchmarks/chr20.py FOLDER [--device cpu] [--write docs/reference/performance.md]
+    python benchmarks/chr20.py FOLDER [--model hybrid] [--device cpu] [--write docs/reference/performance.md]
 
 FOLDER holds chr20.fa.gz, peaks/ and markers.tsv (264 markers). Every command is a process of its own, timed from its
 start to its end, its memory summed over itself and its children ten times a second. The tracks are read back at 1,000
@@ -73,6 +73,7 @@ def furthest(folder: Path, tracks: Path) -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--model", default="hybrid")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--write", type=Path, help="put the table between the marks of this page")
     options = parser.parse_args()
@@ -82,7 +83,7 @@ def main() -> int:
         built = measure("build-data", data / "chr20.fa.gz", data / "peaks", "--markers", data / "markers.tsv")
         record = describe(Path("dataset.h5"))
         bases = record["provenance"]["bases"]
-        trained = measure("train", "--epochs", 1, "--device", options.device)
+        trained = measure("train", "--model", options.model, "--epochs", 1, "--device", options.device)
         nucleotides = record["windows"]["train"] * record["window"]
         annotated = measure("annotate", "--device", options.device)
         tracks = describe(Path("tracks"))
@@ -95,7 +96,7 @@ def main() -> int:
         ("annotate", f"{bases:,} nt", annotated, f"{bases / annotated.seconds:,.0f} nt/s"),
     ]
     lines = [
-        f"{record['markers']} markers, {where}, torch {torch.__version__}. Dataset {record['bytes'] / 1e6:.1f} MB; "
+        f"`{options.model}`, {record['markers']} markers, {where}, torch {torch.__version__}. Dataset {record['bytes'] / 1e6:.1f} MB; "
         f"tracks {tracks['bytes'] / 1e6:,.0f} MB; at {POSITIONS:,} random positions x {record['markers']} markers "
         f"the largest difference from a forward pass is {worst:.4f}.",
         "",
