@@ -96,7 +96,8 @@ def main() -> int:
         ("annotate", f"{bases:,} nt", annotated, f"{bases / annotated.seconds:,.0f} nt/s"),
     ]
     lines = [
-        f"`{options.model}`, {record['markers']} markers, {where}, torch {torch.__version__}. Dataset {record['bytes'] / 1e6:.1f} MB; "
+        f"`{options.model}`, {record['markers']} markers, {where}, torch {torch.__version__}. "
+        f"Dataset {record['bytes'] / 1e6:.1f} MB; "
         f"tracks {tracks['bytes'] / 1e6:,.0f} MB; at {POSITIONS:,} random positions x {record['markers']} markers "
         f"the largest difference from a forward pass is {worst:.4f}.",
         "",
