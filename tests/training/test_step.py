@@ -68,7 +68,7 @@ def full_above(windows: int) -> Change:
 def a_stepper(settings: Settings = SHORT, **arguments: Any) -> Stepper:
     torch.manual_seed(1)
     network = build("dilated", 2, **(THIN | arguments)).train()
-    return Stepper(Objective(network, ("sequence",)), settings, HERE, Recorder())
+    return Stepper(Objective(network, ("sequence",)), settings.for_task("dense"), HERE, Recorder())
 
 
 def gradients(stepper: Stepper, batch: Batch) -> tuple[list[Tensor], float, float]:
